@@ -1,0 +1,180 @@
+// What supervisor and workers say to each other over the process channel: plain data, one direction each.
+import type { PoolerConfig } from "../config/types.js";
+
+/** File descriptors that a worker inherits beside 0, 1, 2 and the channel at 3. */
+export const inheritedFds = { crashPage: 4, firstListener: 5 } as const;
+
+export interface WorkerBoot {
+  readonly kind: "boot";
+  readonly worker: number;
+  readonly config: PoolerConfig;
+  /** Number of listening descriptors, from inheritedFds.firstListener on. */
+  readonly listeners: number;
+}
+
+/** A key of the pool whose server connections are counted for the whole pooler: "database\0user\0host:port". */
+export type PoolKey = string;
+
+export type ToWorker =
+  | WorkerBoot
+  /** A reload: takes effect for new transactions; the worker answers `configured`. */
+  | { readonly kind: "configure"; readonly id: number; readonly config: PoolerConfig }
+  | { readonly kind: "snapshot"; readonly id: number }
+  /** database null: all. The worker answers `done` when no server of it is in use any more. */
+  | { readonly kind: "pause"; readonly id: number; readonly database: string | null }
+  | { readonly kind: "resume"; readonly id: number; readonly database: string | null }
+  /** Stop accepting, let transactions finish until the deadline, then exit with code 0. */
+  | { readonly kind: "drain"; readonly deadlineMs: number }
+  /** A cancel request that reached another worker. */
+  | { readonly kind: "cancel"; readonly processId: number; readonly secretKey: number }
+  /** `count` more server connections may be opened under this key. */
+  | { readonly kind: "slots"; readonly key: PoolKey; readonly count: number }
+  /** Somebody else waits: give back idle slots of this key when there are any. */
+  | { readonly kind: "slotsWanted"; readonly key: PoolKey }
+  | { readonly kind: "consoleResult"; readonly id: number; readonly result: ConsoleResult };
+
+export type ToSupervisor =
+  /** The plugins are created and the worker accepts connections. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "failed"; readonly message: string; readonly hint: string | null }
+  | { readonly kind: "configured"; readonly id: number; readonly error: string | null }
+  | { readonly kind: "snapshot"; readonly id: number; readonly snapshot: WorkerSnapshot }
+  | { readonly kind: "done"; readonly id: number }
+  | { readonly kind: "cancel"; readonly processId: number; readonly secretKey: number }
+  | { readonly kind: "slotsWanted"; readonly key: PoolKey; readonly limit: number }
+  | { readonly kind: "slotsReturned"; readonly key: PoolKey; readonly count: number }
+  | { readonly kind: "console"; readonly id: number; readonly user: string; readonly admin: boolean; readonly sql: string };
+
+export type ConsoleResult =
+  | { readonly ok: true; readonly columns: readonly ConsoleColumn[]; readonly rows: readonly (readonly (string | null)[])[]; readonly tag: string; readonly notices: readonly string[] }
+  | { readonly ok: false; readonly sqlstate: string; readonly message: string; readonly hint: string | null };
+
+export interface ConsoleColumn {
+  readonly name: string;
+  readonly type: "text" | "int8" | "float8";
+}
+
+/** One worker's state at one moment. Times are microseconds, counters run since the worker started. */
+export interface WorkerSnapshot {
+  readonly worker: number;
+  readonly processId: number;
+  readonly startedAtMs: number;
+  readonly memoryBytes: number;
+  readonly clients: readonly ClientSnapshot[];
+  readonly servers: readonly ServerSnapshot[];
+  readonly pools: readonly PoolSnapshot[];
+  readonly stats: readonly DatabaseStats[];
+  readonly plugins: readonly PluginStats[];
+  readonly hosts: readonly HostSnapshot[];
+  readonly totals: WorkerTotals;
+}
+
+export interface ClientSnapshot {
+  readonly id: number;
+  readonly user: string;
+  readonly database: string;
+  readonly state: "login" | "idle" | "active" | "waiting" | "idle_in_transaction";
+  readonly address: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly applicationName: string;
+  readonly connectedAtMs: number;
+  readonly requestAtMs: number;
+  readonly waitUs: number;
+  /** Id of the server that is lent to it, or null. */
+  readonly server: number | null;
+  readonly preparedStatements: number;
+  readonly processId: number;
+}
+
+export interface ServerSnapshot {
+  readonly id: number;
+  readonly user: string;
+  readonly database: string;
+  readonly host: string;
+  readonly port: number;
+  readonly shard: number;
+  readonly role: "primary" | "replica";
+  readonly state: "connecting" | "idle" | "active" | "resetting" | "closing";
+  readonly tls: boolean;
+  readonly connectedAtMs: number;
+  readonly requestAtMs: number;
+  /** Process id of the backend. */
+  readonly remoteProcessId: number;
+  readonly preparedStatements: number;
+  readonly client: number | null;
+}
+
+export interface PoolSnapshot {
+  readonly database: string;
+  readonly user: string;
+  readonly host: string;
+  readonly port: number;
+  readonly shard: number;
+  readonly role: "primary" | "replica";
+  readonly poolMode: "transaction" | "session";
+  readonly poolSize: number;
+  readonly clientsActive: number;
+  readonly clientsWaiting: number;
+  readonly serversActive: number;
+  readonly serversIdle: number;
+  readonly serversConnecting: number;
+  readonly serversResetting: number;
+  readonly maxWaitUs: number;
+}
+
+export interface DatabaseStats {
+  readonly database: string;
+  readonly transactions: number;
+  readonly queries: number;
+  readonly bytesFromClients: number;
+  readonly bytesToClients: number;
+  readonly transactionUs: number;
+  readonly queryUs: number;
+  readonly waitUs: number;
+  readonly clientParses: number;
+  readonly serverParses: number;
+  readonly binds: number;
+  readonly errors: number;
+}
+
+export interface PluginStats {
+  readonly name: string;
+  readonly pluginName: string;
+  readonly version: string;
+  readonly abi: string;
+  readonly sdk: string;
+  readonly library: string;
+  readonly hooks: readonly string[];
+  readonly capabilities: readonly string[];
+  readonly calls: number;
+  readonly errors: number;
+  readonly timeUs: number;
+  /** Verdicts in the order skip, forward, error, rewrite, intercept. */
+  readonly verdicts: readonly [number, number, number, number, number];
+  /** Calls per latency bucket: upper bounds latencyBucketsUs, the last one open. */
+  readonly latency: readonly number[];
+}
+
+export const latencyBucketsUs = [0.5, 1, 2, 5, 10, 20, 50, 100, 1_000, 10_000] as const;
+
+export interface HostSnapshot {
+  readonly database: string;
+  readonly shard: number;
+  readonly role: "primary" | "replica";
+  readonly host: string;
+  readonly port: number;
+  readonly up: boolean;
+  readonly downSinceMs: number | null;
+  readonly lastError: string | null;
+}
+
+export interface WorkerTotals {
+  readonly clientsAccepted: number;
+  readonly clientsRefused: number;
+  readonly loginFailures: number;
+  readonly cancelsReceived: number;
+  readonly cancelsSent: number;
+  readonly serversOpened: number;
+  readonly serversLost: number;
+}
