@@ -1,0 +1,4 @@
+import { defineConfig, mergeConfig } from "vitest/config";
+import { testConfig } from "../vitest.shared.js";
+
+export default mergeConfig(testConfig("integration"), defineConfig({ test: { testTimeout: 60_000 } }));
