@@ -19,18 +19,28 @@ export type ToWorker =
   | WorkerBoot
   /** A reload: takes effect for new transactions; the worker answers `configured`. */
   | { readonly kind: "configure"; readonly id: number; readonly config: PoolerConfig }
-  | { readonly kind: "snapshot"; readonly id: number }
-  /** database null: all. The worker answers `done` when no server of it is in use any more. */
+  /** detail false: `clients` and `servers` may be left empty, only counts and counters are wanted. */
+  | { readonly kind: "snapshot"; readonly id: number; readonly detail: boolean }
+  /**
+   * database null: all, and whatever comes later. The worker answers `done` when no server of it is in use any more;
+   * may come twice for the same database, and right after `boot` in a worker that replaces a dead one.
+   */
   | { readonly kind: "pause"; readonly id: number; readonly database: string | null }
+  /** database null: lifts every pause, also those of single databases. The worker answers `done` at once. */
   | { readonly kind: "resume"; readonly id: number; readonly database: string | null }
-  /** Stop accepting, let transactions finish until the deadline, then exit with code 0. */
+  /** Stop accepting, let transactions finish for `deadlineMs` from now on (0: however long it takes), then exit with code 0. */
   | { readonly kind: "drain"; readonly deadlineMs: number }
   /** A cancel request that reached another worker. */
   | { readonly kind: "cancel"; readonly processId: number; readonly secretKey: number }
   /** `count` more server connections may be opened under this key. */
   | { readonly kind: "slots"; readonly key: PoolKey; readonly count: number }
-  /** Somebody else waits: give back idle slots of this key when there are any. */
-  | { readonly kind: "slotsWanted"; readonly key: PoolKey }
+  /**
+   * Somebody else waits: give back up to `count` slots of this key, idle ones now, others as soon as they become free and
+   * no client of this worker waits for them. `urgent`: this worker has more than its share; give back the next ones that
+   * become free even when clients of its own wait. A later message with the same key replaces an earlier one; count 0
+   * takes it back.
+   */
+  | { readonly kind: "slotsWanted"; readonly key: PoolKey; readonly count: number; readonly urgent: boolean }
   | { readonly kind: "consoleResult"; readonly id: number; readonly result: ConsoleResult };
 
 export type ToSupervisor =
@@ -41,17 +51,37 @@ export type ToSupervisor =
   | { readonly kind: "snapshot"; readonly id: number; readonly snapshot: WorkerSnapshot }
   | { readonly kind: "done"; readonly id: number }
   | { readonly kind: "cancel"; readonly processId: number; readonly secretKey: number }
+  /** One more server connection is wanted under this key; `limit` is the pool's size. Answered by `slots`, sooner or later. */
   | { readonly kind: "slotsWanted"; readonly key: PoolKey; readonly limit: number }
+  /** Server connections that were closed, or never opened, after `slots`. */
   | { readonly kind: "slotsReturned"; readonly key: PoolKey; readonly count: number }
+  /** The worker got SIGTERM: unless the whole pooler stops, it wants to be drained and replaced. */
+  | { readonly kind: "terminate" }
   | { readonly kind: "console"; readonly id: number; readonly user: string; readonly admin: boolean; readonly sql: string };
 
 export type ConsoleResult =
-  | { readonly ok: true; readonly columns: readonly ConsoleColumn[]; readonly rows: readonly (readonly (string | null)[])[]; readonly tag: string; readonly notices: readonly string[] }
+  /** No columns: a command without rows, only the tag. An empty tag: there was no command (EmptyQueryResponse). */
+  | {
+      readonly ok: true;
+      readonly columns: readonly ConsoleColumn[];
+      readonly rows: readonly (readonly (string | null)[])[];
+      readonly tag: string;
+      readonly notices: readonly string[];
+    }
   | { readonly ok: false; readonly sqlstate: string; readonly message: string; readonly hint: string | null };
+
+/** How the console's column types look in a RowDescription: type OID and size. Values always come as text. */
+export const consoleTypes = {
+  text: { oid: 25, size: -1 },
+  int4: { oid: 23, size: 4 },
+  int8: { oid: 20, size: 8 },
+  float8: { oid: 701, size: 8 },
+  numeric: { oid: 1700, size: -1 },
+} as const;
 
 export interface ConsoleColumn {
   readonly name: string;
-  readonly type: "text" | "int8" | "float8";
+  readonly type: keyof typeof consoleTypes;
 }
 
 /** One worker's state at one moment. Times are microseconds, counters run since the worker started. */
@@ -61,12 +91,20 @@ export interface WorkerSnapshot {
   readonly startedAtMs: number;
   readonly memoryBytes: number;
   readonly clients: readonly ClientSnapshot[];
+  /** Always complete, also when the lists are left empty. */
+  readonly clientCounts: readonly ClientCount[];
   readonly servers: readonly ServerSnapshot[];
   readonly pools: readonly PoolSnapshot[];
   readonly stats: readonly DatabaseStats[];
   readonly plugins: readonly PluginStats[];
   readonly hosts: readonly HostSnapshot[];
   readonly totals: WorkerTotals;
+}
+
+export interface ClientCount {
+  readonly database: string;
+  readonly state: ClientSnapshot["state"];
+  readonly count: number;
 }
 
 export interface ClientSnapshot {
@@ -132,6 +170,8 @@ export interface DatabaseStats {
   readonly transactionUs: number;
   readonly queryUs: number;
   readonly waitUs: number;
+  /** How often a client was given a server. */
+  readonly serverAssignments: number;
   readonly clientParses: number;
   readonly serverParses: number;
   readonly binds: number;
