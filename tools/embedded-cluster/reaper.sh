@@ -1,36 +1,33 @@
-# Ends the servers of a cluster and deletes its directory when whoever started it is gone.
-# Reads "+ pid" and "- pid" from standard input; its end means that nobody is left who would stop them.
-# SIGQUIT is PostgreSQL's immediate shutdown: the postmaster takes its children along.
+# Ends processes and deletes their directory when whoever started them is gone.
+# Reads "SIGNAL pid" for a process that has started and "- pid" for one that has ended; the end of the input means that nobody is
+# left who would stop the others.
 directory=$1
-pids=""
+watched=""
 
 while read -r operation pid; do
-  case $operation in
-    +) pids="$pids $pid" ;;
-    -)
-      kept=""
-      for known in $pids; do
-        [ "$known" = "$pid" ] || kept="$kept $known"
-      done
-      pids=$kept
-      ;;
-  esac
+  kept=""
+  for entry in $watched; do
+    [ "${entry#*:}" = "$pid" ] || kept="$kept $entry"
+  done
+  [ "$operation" = - ] || kept="$kept $operation:$pid"
+  watched=$kept
 done
 
 # A server can have been started and not yet be announced.
 for file in "$directory"/*/postmaster.pid; do
   [ -r "$file" ] || continue
   read -r pid <"$file"
-  case " $pids " in
-    *" $pid "*) ;;
-    *) pids="$pids $pid" ;;
+  case "$watched " in
+    *":$pid "*) ;;
+    *) watched="$watched QUIT:$pid" ;;
   esac
 done
 
-for pid in $pids; do
-  kill -QUIT "$pid" 2>/dev/null
+for entry in $watched; do
+  kill "-${entry%%:*}" "${entry#*:}" 2>/dev/null
 done
-for pid in $pids; do
+for entry in $watched; do
+  pid=${entry#*:}
   tries=0
   while kill -0 "$pid" 2>/dev/null; do
     tries=$((tries + 1))

@@ -137,7 +137,8 @@ class Server implements PostgresHost {
     if (pid === undefined) {
       throw new ClusterError(`${installation.root}/bin/postgres could not be run${failure === undefined ? "" : `: ${failure.message}`}.`);
     }
-    runDirectory.watch(pid);
+    // PostgreSQL's immediate shutdown: the postmaster takes its children along.
+    runDirectory.watch(pid, "QUIT");
     const exited = new Promise<void>((resolve) => {
       child.once("exit", () => {
         runDirectory.unwatch(pid);

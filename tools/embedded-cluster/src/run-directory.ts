@@ -1,23 +1,24 @@
-// One directory below the system's temporary one holds all that a cluster writes, and a reaper process deletes it, servers first,
-// when this process ends in whatever way, SIGKILL included: it waits for the end of a pipe that only we hold.
+// One directory below the system's temporary one for files that must not outlive this process. A reaper process ends the watched
+// processes and deletes it when this process ends in whatever way, SIGKILL included: it waits for the end of a pipe that only we hold.
 import { spawn } from "node:child_process";
 import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ClusterError } from "./cluster-error.js";
 import { packageRoot } from "./installation.js";
-import { canReach, type ServerUser } from "./server-user.js";
+import { canReach, findServerUser, type ServerUser } from "./server-user.js";
 
 export interface RunDirectory {
   readonly path: string;
-  /** The reaper ends this process, too. */
-  watch(pid: number): void;
+  /** When this process is gone, the reaper sends that one the signal, ten seconds later SIGKILL. */
+  watch(pid: number, signal: "QUIT" | "TERM"): void;
   unwatch(pid: number): void;
-  /** Deletes the directory and ends the reaper. All servers must have stopped. */
+  /** Deletes the directory and ends the reaper. What was watched must have ended. */
   remove(): Promise<void>;
 }
 
-export async function createRunDirectory(user: ServerUser): Promise<RunDirectory> {
+/** `user` is who else must be able to pass through it: the one that servers run as. */
+export async function createRunDirectory(user: ServerUser = findServerUser()): Promise<RunDirectory> {
   const base = [tmpdir(), "/tmp", "/var/tmp"].find((path) => canReach(user, path));
   if (base === undefined) {
     throw new ClusterError(`The user with id ${user.uid} can read no temporary directory; set TMPDIR to one it can.`);
@@ -43,8 +44,8 @@ export async function createRunDirectory(user: ServerUser): Promise<RunDirectory
 
   return {
     path,
-    watch(pid) {
-      reaper.stdin.write(`+ ${pid}\n`);
+    watch(pid, signal) {
+      reaper.stdin.write(`${signal} ${pid}\n`);
     },
     unwatch(pid) {
       reaper.stdin.write(`- ${pid}\n`);
