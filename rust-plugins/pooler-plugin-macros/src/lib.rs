@@ -1,0 +1,1 @@
+//! The attribute macros of `pooler-plugin`; use them through that crate.

@@ -1,0 +1,1 @@
+//! Pooler plugin that sends reads to replicas and writes to the primary.

@@ -1,0 +1,1 @@
+//! Pooler plugin that refuses statements by configurable rules.
