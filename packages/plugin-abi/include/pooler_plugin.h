@@ -92,6 +92,7 @@ typedef uint32_t pooler_ref;
 #define POOLER_CAP_EVERY_STATEMENT 0x2u /* ask me for every statement of a transaction, not for its first only */
 #define POOLER_CAP_FACTS 0x4u           /* I read kind, flags, tables and functions of the statement */
 #define POOLER_CAP_PARSE_TREE 0x8u      /* give pooler_learn_statement the parse tree (implies FACTS) */
+#define POOLER_CAP_FINGERPRINT 0x10u    /* I read the fingerprint of the statement, which costs half as much as parsing it (implies FACTS) */
 
 /* Static data of the library; the only struct with pointers (NUL-terminated UTF-8, valid while it is loaded). */
 typedef struct pooler_plugin_info {
@@ -197,7 +198,7 @@ typedef struct pooler_statement {
   uint32_t size;
   uint32_t kind;            /* POOLER_STATEMENT_* */
   uint64_t id;
-  uint64_t fingerprint;     /* libpg_query's, for statistics only: texts that differ in more than literals may share it; 0 when unknown */
+  uint64_t fingerprint;     /* libpg_query's, for statistics only: texts that differ in more than literals may share it; 0 when unknown, and without POOLER_CAP_FINGERPRINT */
   uint32_t facts;           /* POOLER_FACT_* */
   uint32_t grammar;         /* PostgreSQL major of the grammar that the facts come from, 0 when not parsed */
   pooler_slice sql;         /* one statement, in the client's encoding: see pooler_session.client_encoding */
