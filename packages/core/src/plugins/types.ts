@@ -61,6 +61,8 @@ export interface ChainRequest {
   firstStatement: boolean;
   prepareOnly: boolean;
   severalStatements: boolean;
+  /** standard_conforming_strings of the session: how the text of a rewrite is read. */
+  standardStrings: boolean;
   /** Decided already (POOLER_ROLE_*, POOLER_SHARD_*), or open. */
   role: number;
   shard: number;
@@ -89,9 +91,19 @@ export interface ChainDecision {
   /** The text that replaces the statement, in the client's encoding; null when nobody rewrote. */
   rewritten: Statement | null;
   /** With a rewrite that gave parameters: all of them. */
-  rewrittenParameters: { readonly values: readonly (Buffer | null)[]; readonly formats: readonly number[]; readonly typeOids: readonly number[] } | null;
+  rewrittenParameters: {
+    readonly values: readonly (Buffer | null)[];
+    readonly formats: readonly number[];
+    readonly typeOids: readonly number[];
+  } | null;
   /** With outcome "error"; `failed` tells a plugin's failure (XX000, PLUGIN_FAILED) from a refusal. */
-  error: { readonly sqlstate: string; readonly message: string; readonly detail: string | null; readonly hint: string | null; readonly failed: boolean } | null;
+  error: {
+    readonly sqlstate: string;
+    readonly message: string;
+    readonly detail: string | null;
+    readonly hint: string | null;
+    readonly failed: boolean;
+  } | null;
   intercept: {
     readonly columns: readonly InterceptColumn[];
     /** rows × columns, null for NULL. */
