@@ -79,7 +79,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       await untilStreaming(primary, replicaCount);
       if (database !== "postgres") {
         await query(adminUrl(primary), `CREATE DATABASE "${database.replaceAll('"', '""')}"`);
-        await Promise.all(replicas.map((replica) => untilReplayed(primary, replica)));
+        await untilReplayed({ primary, replicas });
       }
       return { primary, replicas };
     };
@@ -92,7 +92,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       }
       return outcome.value;
     });
-    return { shards, user: superuser, database, stop };
+    return {
+      shards,
+      user: superuser,
+      database,
+      async replicated() {
+        await Promise.all(shards.map(untilReplayed));
+      },
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
@@ -118,12 +126,16 @@ async function untilStreaming(primary: PostgresHost, count: number): Promise<voi
   });
 }
 
-async function untilReplayed(primary: PostgresHost, replica: PostgresHost): Promise<void> {
+async function untilReplayed({ primary, replicas }: Shard): Promise<void> {
   const [row] = await query(adminUrl(primary), "SELECT pg_current_wal_lsn()::text AS lsn");
-  await until(`the replica on port ${replica.port} to catch up`, async () => {
-    const [state] = await query(adminUrl(replica), "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS caught_up", [row?.["lsn"]]);
-    return state?.["caught_up"] === true;
-  });
+  await Promise.all(
+    replicas.map((replica) =>
+      until(`the replica on port ${replica.port} to catch up`, async () => {
+        const [state] = await query(adminUrl(replica), "SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS caught_up", [row?.["lsn"]]);
+        return state?.["caught_up"] === true;
+      }),
+    ),
+  );
 }
 
 async function until(what: string, isDone: () => Promise<boolean>): Promise<void> {

@@ -2,6 +2,7 @@
 
 export { startCluster } from "./cluster.js";
 export { ClusterError } from "./cluster-error.js";
+export { findFreePort } from "./free-port.js";
 export { query } from "./query.js";
 export { createRunDirectory, type RunDirectory } from "./run-directory.js";
 export type { Cluster, ClusterOptions, PostgresHost, Row, Shard, TlsFiles } from "./types.js";

@@ -54,6 +54,8 @@ export interface Cluster {
   readonly shards: readonly Shard[];
   readonly user: string;
   readonly database: string;
+  /** Resolves when every replica has replayed what its primary had written at the time of the call. */
+  replicated(): Promise<void>;
   /** Ends every server and deletes everything. */
   stop(): Promise<void>;
 }

@@ -1,0 +1,154 @@
+// Brings a clone to the state that running and testing need: dependencies, TypeScript, plugins. Each step does nothing when it has
+// nothing to do. Uses Node alone, since it runs before dependencies are installed. Everything it says goes to standard error.
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { root, SetupError } from "./toolchain.mjs";
+
+/** Packages whose native library comes out of rust-plugins: packages/plugin-x is the crate pooler-x with the library x. */
+const pluginNames = ["read-write-split", "hash-sharding", "validator"];
+
+const binDirectory = join(root, "node_modules", ".bin");
+
+export const toolEnvironment = {
+  ...process.env,
+  PATH: `${binDirectory}${delimiter}${process.env.PATH ?? ""}`,
+  TURBO_TELEMETRY_DISABLED: "1",
+  DO_NOT_TRACK: "1",
+  TURBO_NO_UPDATE_NOTIFIER: "1",
+  FORCE_COLOR: process.env.FORCE_COLOR ?? (process.stderr.isTTY ? "1" : "0"),
+};
+
+export function say(message) {
+  process.stderr.write(`${message}\n`);
+}
+
+export async function step(title, work) {
+  const started = performance.now();
+  say(`• ${title}`);
+  const result = await work();
+  const seconds = (performance.now() - started) / 1000;
+  if (seconds >= 1) {
+    say(`  ${seconds.toFixed(1)} s`);
+  }
+  return result;
+}
+
+/** Runs a tool in the repository; what it prints goes to standard error, so that standard output stays for results. */
+export function run(command, args, { cwd = root, quiet = false, capture = false, allowFailure = false, env = toolEnvironment } = {}) {
+  return new Promise((resolve, reject) => {
+    const stdout = quiet || capture ? "pipe" : 2;
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", stdout, quiet ? "pipe" : 2] });
+    let captured = "";
+    let noise = "";
+    child.stdout?.on("data", (chunk) => {
+      if (capture) {
+        captured += chunk;
+      } else {
+        noise += chunk;
+      }
+    });
+    child.stderr?.on("data", (chunk) => {
+      noise += chunk;
+    });
+    child.on("error", (cause) => reject(new SetupError(`${command} could not be run: ${cause.message}`)));
+    child.on("close", (code, signal) => {
+      if (signal === "SIGINT" || signal === "SIGTERM") {
+        process.exit(130);
+      }
+      if (code !== 0 && !allowFailure) {
+        process.stderr.write(noise);
+        reject(new SetupError(`${command} ${args.join(" ")} failed with ${signal ?? `code ${code}`}.`));
+      } else {
+        resolve({ code: code ?? 1, output: captured });
+      }
+    });
+  });
+}
+
+/** Installs exactly what the lockfile says, unless that is what is installed. */
+export async function installDependencies() {
+  const stamp = join(root, "node_modules", ".pooler-installed");
+  const wanted = digest(installInputs());
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && existsSync(binDirectory)) {
+    return;
+  }
+  await step("installing dependencies", async () => {
+    const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const [command, ...prefix] = existsSync(join(binDirectory, "pnpm")) ? [join(binDirectory, "pnpm")] : ["npx", "--yes", packageManager];
+    // Without a terminal pnpm would ask, and get no answer, before it replaces a node_modules of another layout.
+    await run(command, [...prefix, "install", "--frozen-lockfile", "--config.confirmModulesPurge=false", "--reporter=append-only"]);
+    writeFileSync(stamp, wanted);
+  });
+}
+
+function installInputs() {
+  const manifests = ["packages", "tools"]
+    .flatMap((group) => readdirSync(join(root, group)).map((name) => join(group, name, "package.json")))
+    .filter((path) => existsSync(join(root, path)));
+  return ["pnpm-lock.yaml", "pnpm-workspace.yaml", "package.json", "tests/package.json", ...manifests.sort()];
+}
+
+function digest(paths) {
+  const hash = createHash("sha256").update(process.version);
+  for (const path of paths) {
+    hash.update(path).update(readFileSync(join(root, path)));
+  }
+  return hash.digest("hex");
+}
+
+export async function buildTypeScript() {
+  await step("building TypeScript", () => run(join(binDirectory, "turbo"), ["run", "build", "--output-logs=errors-only"], { quiet: true }));
+}
+
+/** Builds the reference plugins and lays each library into the package that carries it. Cargo knows what is up to date. */
+export async function buildPlugins() {
+  const directory = join(root, "rust-plugins");
+  await step("building the plugins", async () => {
+    const crates = pluginNames.flatMap((name) => ["-p", `pooler-${name}`]);
+    const format = "--message-format=json-render-diagnostics";
+    const { output } = await run("cargo", ["build", "--release", "--locked", format, ...crates], { cwd: directory, capture: true });
+    const libraries = new Map();
+    for (const line of output.split("\n").filter(Boolean)) {
+      const message = JSON.parse(line);
+      if (message.reason === "compiler-artifact" && message.target.crate_types.includes("cdylib")) {
+        libraries.set(
+          message.target.name,
+          message.filenames.find((path) => /\.(so|dylib)$/.test(path)),
+        );
+      }
+    }
+    for (const name of pluginNames) {
+      const library = libraries.get(name.replaceAll("-", "_"));
+      if (library === undefined) {
+        throw new SetupError(`Cargo built no shared library for the plugin ${name}.`);
+      }
+      placeLibrary(library, join(root, "packages", `plugin-${name}`, "prebuilds", platformName()));
+    }
+  });
+}
+
+/** The folder name that the plugin loader looks for. */
+export function platformName() {
+  const { header } = process.report.getReport();
+  const isMusl = process.platform === "linux" && header.glibcVersionRuntime === undefined;
+  return `${process.platform}-${process.arch}${isMusl ? "-musl" : ""}`;
+}
+
+function placeLibrary(library, directory) {
+  const target = join(directory, process.platform === "darwin" ? "plugin.dylib" : "plugin.so");
+  if (existsSync(target) && readFileSync(target).equals(readFileSync(library))) {
+    return;
+  }
+  mkdirSync(directory, { recursive: true });
+  // Renamed into place: a running pooler has the old file mapped, and writing into it would crash it.
+  const unfinished = `${target}.${process.pid}`;
+  try {
+    copyFileSync(library, unfinished);
+    chmodSync(unfinished, 0o755);
+    renameSync(unfinished, target);
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
+}

@@ -1,0 +1,21 @@
+// npm start: from a fresh clone to a running demo. What the demo does is in tools/demo; this only gets there.
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { buildPlugins, buildTypeScript, installDependencies, say } from "./setup.mjs";
+import { checkNode, checkRust, root, SetupError } from "./toolchain.mjs";
+
+try {
+  checkNode();
+  checkRust();
+  await installDependencies();
+  await buildTypeScript();
+  await buildPlugins();
+  const { runDemo } = await import(pathToFileURL(join(root, "tools", "demo", "dist", "index.js")).href);
+  process.exitCode = await runDemo(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof SetupError)) {
+    throw error;
+  }
+  say(`\n${error.message}`);
+  process.exitCode = 1;
+}
