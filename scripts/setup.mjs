@@ -36,7 +36,11 @@ export async function step(title, work) {
 }
 
 /** Runs a tool in the repository; what it prints goes to standard error, so that standard output stays for results. */
-export function run(command, args, { cwd = root, quiet = false, capture = false, allowFailure = false, env = toolEnvironment } = {}) {
+export function run(
+  command,
+  args,
+  { cwd = root, quiet = false, capture = false, echo = false, allowFailure = false, env = toolEnvironment } = {},
+) {
   return new Promise((resolve, reject) => {
     const stdout = quiet || capture ? "pipe" : 2;
     const child = spawn(command, args, { cwd, env, stdio: ["ignore", stdout, quiet ? "pipe" : 2] });
@@ -45,6 +49,9 @@ export function run(command, args, { cwd = root, quiet = false, capture = false,
     child.stdout?.on("data", (chunk) => {
       if (capture) {
         captured += chunk;
+        if (echo) {
+          process.stderr.write(chunk);
+        }
       } else {
         noise += chunk;
       }
@@ -127,6 +134,13 @@ export async function buildPlugins() {
       placeLibrary(library, join(root, "packages", `plugin-${name}`, "prebuilds", platformName()));
     }
   });
+}
+
+/** Plugins that misbehave on purpose, and the reference plugins as tests load them. */
+export async function buildFixtures() {
+  await step("building the test plugins", () =>
+    run("cargo", ["build", "--release", "--locked", "--workspace"], { cwd: join(root, "rust-plugins") }),
+  );
 }
 
 /** The folder name that the plugin loader looks for. */
