@@ -103,6 +103,12 @@ class PinoLogger implements Logger {
 
 const secretNames = /^(?:.*[_-]?password|passwd|.*verifier|.*secret|.*secret_?key|.*token|authorization|.*credentials?)$/i;
 const hidden = "[hidden]";
+
+/** Would a field or key of this name hold a secret? */
+export function isSecretName(name: string): boolean {
+  return secretNames.test(name);
+}
+
 const deepestField = 6;
 
 /** Plain data with secrets replaced, cycles and endless depth cut, and errors as { type, message, code, … }. */
@@ -117,7 +123,7 @@ function redact(value: unknown, depth: number): unknown {
   if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
   const plain: Record<string, unknown> = {};
   for (const [name, item] of Object.entries(value)) {
-    plain[name] = secretNames.test(name) && item !== null && item !== undefined ? hidden : redact(item, depth + 1);
+    plain[name] = isSecretName(name) && item !== null && item !== undefined ? hidden : redact(item, depth + 1);
   }
   return plain;
 }

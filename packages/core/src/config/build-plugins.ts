@@ -1,0 +1,153 @@
+// [[plugins]] of the file → the chain. Finds each plugin and checks its settings against the JSON Schema that it
+// brings, before any library is loaded.
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { PoolerError } from "../base/errors.js";
+import { allowedText, knownNames, type SchemaNode } from "./allowed.js";
+import type { KeyPath } from "./positions.js";
+import { type Problems, showValue } from "./problems.js";
+import type { FilePlugin } from "./schema.js";
+import { closest } from "./suggest.js";
+import type { PluginConfig } from "./types.js";
+
+/** Where a plugin was found. */
+export interface ResolvedPlugin {
+  /** Absolute path of the shared library. */
+  readonly library: string;
+  readonly source: "package" | "path";
+  readonly packageVersion: string | null;
+  /** JSON Schema of its settings; null: it brings none and takes anything. */
+  readonly schema: object | null;
+}
+
+/** Throws a PoolerError PLUGIN_UNUSABLE that says what to do. */
+export type ResolvePlugin = (name: string, configFile: string) => ResolvedPlugin;
+
+export function buildPlugins(
+  plugins: ReadonlyMap<number, FilePlugin>,
+  configFile: string,
+  resolvePlugin: ResolvePlugin,
+  problems: Problems,
+): PluginConfig[] {
+  return [...plugins].flatMap(([index, plugin]) => {
+    const path = ["plugins", index];
+    const config = plainTable([...path, "config"], plugin.config, problems);
+    const resolved = resolve(path, plugin.name, configFile, resolvePlugin, problems);
+    if (resolved === null) return [];
+    if (resolved.schema !== null) checkSettings([...path, "config"], plugin.name, config, resolved.schema, problems);
+    const { library, source, packageVersion } = resolved;
+    return [{ name: plugin.name, library, source, packageVersion, config, onError: plugin.on_error }];
+  });
+}
+
+function resolve(path: KeyPath, name: string, configFile: string, resolvePlugin: ResolvePlugin, problems: Problems): ResolvedPlugin | null {
+  try {
+    return resolvePlugin(name, configFile);
+  } catch (cause) {
+    if (!(cause instanceof PoolerError)) throw cause;
+    problems.value([...path, "name"], [cause.message, cause.detail, cause.hint].filter((part) => part !== undefined).join("; "));
+    return null;
+  }
+}
+
+/** The settings as JSON has them: what has no form there (dates become texts) is refused. */
+function plainTable(path: KeyPath, table: Readonly<Record<string, unknown>>, problems: Problems): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(table).map(([name, value]) => [name, plain([...path, name], value, problems)]));
+}
+
+function plain(path: KeyPath, value: unknown, problems: Problems): unknown {
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.map((item, index) => plain([...path, index], item, problems));
+  if (typeof value === "object" && value !== null) return plainTable(path, value as Record<string, unknown>, problems);
+  if (typeof value === "number" && !Number.isFinite(value))
+    problems.value(path, `${value} cannot be given to a plugin; expected a finite number`);
+  return value;
+}
+
+function checkSettings(path: KeyPath, plugin: string, config: unknown, schema: object, problems: Problems): void {
+  let validate: ValidateFunction;
+  try {
+    validate = compile(schema);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    problems.key(path, `the JSON Schema that ${plugin} brings for its settings is wrong: ${reason}; this is an error of the plugin`);
+    return;
+  }
+  if (validate(config)) return;
+  for (const error of withoutNoise(validate.errors ?? [])) report(path, config, error, problems);
+}
+
+function compile(schema: object): ValidateFunction {
+  // Plugins are written by others: keywords that this pooler does not know must not stop them.
+  const options = { allErrors: true, verbose: true, strict: false, validateFormats: false, logger: false } as const;
+  const draft = "$schema" in schema && typeof schema.$schema === "string" ? schema.$schema : "";
+  return draft.includes("2020-12") || draft.includes("2019-09") ? new Ajv2020(options).compile(schema) : new Ajv(options).compile(schema);
+}
+
+/** Of the forms that a value may take, speak of the one that was meant: whose inside is wrong, not its type. */
+function withoutNoise(errors: readonly ErrorObject[]): ErrorObject[] {
+  const forms = errors.filter((error) => error.keyword === "anyOf" || error.keyword === "oneOf");
+  const isInside = (error: ErrorObject, form: ErrorObject): boolean => error.schemaPath.startsWith(`${form.schemaPath}/`);
+  const isDeeper = (error: ErrorObject, form: ErrorObject): boolean =>
+    isInside(error, form) &&
+    (error.instancePath.length > form.instancePath.length || error.keyword === "additionalProperties" || error.keyword === "required");
+  return errors.filter((error) => {
+    if (error.keyword === "if") return false;
+    if (forms.includes(error)) return !errors.some((other) => isDeeper(other, error));
+    return forms.every((form) => !isInside(error, form) || isDeeper(error, form));
+  });
+}
+
+function report(base: KeyPath, config: unknown, error: ErrorObject, problems: Problems): void {
+  const pointer = error.instancePath
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const local: (string | number)[] = [];
+  let value = config;
+  for (const part of pointer) {
+    local.push(Array.isArray(value) ? Number(part) : part);
+    value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[part] : undefined;
+  }
+  const path = [...base, ...local];
+  const params = error.params as Readonly<Record<string, unknown>>;
+  const parent = (error.parentSchema ?? {}) as SchemaNode;
+  switch (error.keyword) {
+    case "additionalProperties":
+    case "unevaluatedProperties": {
+      const name = String(params["additionalProperty"] ?? params["unevaluatedProperty"]);
+      const known = knownNames(parent);
+      const near = closest(name, known);
+      problems.key(
+        [...path, name],
+        `unknown key; ${near === null ? `allowed here: ${known.join(", ") || "nothing"}` : `did you mean ${near}?`}`,
+      );
+      return;
+    }
+    case "required": {
+      const name = String(params["missingProperty"]);
+      const node = parent.properties?.[name];
+      problems.key([...path, name], `is missing; expected ${node === undefined ? "a value" : allowedText(node)}`);
+      return;
+    }
+    case "type":
+    case "enum":
+    case "const":
+    case "minimum":
+    case "maximum":
+    case "pattern":
+    case "anyOf":
+    case "oneOf":
+      problems.value(path, `${showValue(path, value)} is not allowed; expected ${allowedText(parent)}`);
+      return;
+    case "minItems":
+    case "minLength":
+      problems.value(
+        path,
+        `${showValue(path, value)} is not allowed; expected ${error.keyword === "minItems" ? "entries" : "characters"}: at least ${String(params["limit"])}`,
+      );
+      return;
+    default:
+      problems.value(path, `${showValue(path, value)} ${error.message ?? "is not allowed"}`);
+  }
+}

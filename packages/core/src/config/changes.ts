@@ -1,0 +1,73 @@
+// What differs between two configurations, and what of it a running pooler can take over.
+import { isDeepStrictEqual } from "node:util";
+import { settingsOf, settingValue } from "./config-rows.js";
+import type { PoolerConfig } from "./types.js";
+import { describeSchema } from "./validate.js";
+
+/** Keys of the file whose values differ, e.g. "limits.max_clients", "databases.app", "users.app", "plugins". */
+export function changedKeys(before: PoolerConfig, after: PoolerConfig): string[] {
+  const keys = settingsOf(describeSchema())
+    .map(({ key }) => key)
+    .filter((key) => !isDeepStrictEqual(settingValue(before, key), settingValue(after, key)));
+  return [
+    ...keys,
+    ...changedNames("databases", before.databases, after.databases),
+    ...changedNames("users", before.users, after.users),
+    ...changedPlugins(before, after),
+  ];
+}
+
+/** The settings that are read once, when the pooler starts. */
+export function needsRestart(key: string): boolean {
+  if (key.startsWith("plugins")) return true;
+  return settingsOf(describeSchema()).some((setting) => setting.key === key && setting.node.changeable !== true);
+}
+
+export interface ReloadPlan {
+  /** What a running pooler goes on with: the new file, but with the old values where a restart is needed. */
+  readonly config: PoolerConfig;
+  /** Changed, and taken over. */
+  readonly applied: readonly string[];
+  /** Changed, and ignored until the next start. */
+  readonly needRestart: readonly string[];
+}
+
+export function planReload(running: PoolerConfig, loaded: PoolerConfig): ReloadPlan {
+  const changed = changedKeys(running, loaded);
+  return {
+    config: Object.freeze({
+      ...loaded,
+      listen: running.listen,
+      workers: running.workers,
+      io: running.io,
+      log: Object.freeze({ level: loaded.log.level, format: running.log.format }),
+      metrics: running.metrics,
+      plugins: running.plugins,
+    }),
+    applied: changed.filter((key) => !needsRestart(key)),
+    needRestart: changed.filter(needsRestart),
+  };
+}
+
+interface Named {
+  readonly name: string;
+}
+
+function changedNames(section: string, before: readonly Named[], after: readonly Named[]): string[] {
+  const names = new Set([...before, ...after].map(({ name }) => name));
+  const find = (list: readonly Named[], name: string): Named | undefined => list.find((one) => one.name === name);
+  return [...names].filter((name) => !isDeepStrictEqual(find(before, name), find(after, name))).map((name) => `${section}.${name}`);
+}
+
+/** Order, number or libraries: the chain itself; else the entries that differ. */
+function changedPlugins(before: PoolerConfig, after: PoolerConfig): string[] {
+  const chain = ({ plugins }: PoolerConfig) => plugins.map(({ name, library, packageVersion }) => [name, library, packageVersion]);
+  if (!isDeepStrictEqual(chain(before), chain(after))) return ["plugins"];
+  return before.plugins.flatMap((plugin, index) => {
+    const other = after.plugins[index];
+    const keys: string[] = [];
+    if (plugin.onError !== other?.onError) keys.push(`plugins[${index}].on_error`);
+    if (!isDeepStrictEqual(plugin.config, other?.config)) keys.push(`plugins[${index}].config`);
+    return keys;
+  });
+}
