@@ -33,7 +33,7 @@ const shardingSchema = {
   },
 };
 
-const schemas: Readonly<Record<string, object | null>> = {
+const schemas: Readonly<Record<string, Readonly<Record<string, unknown>> | null>> = {
   "@acme/sharding": shardingSchema,
   "@acme/draft-7": {
     $schema: "http://json-schema.org/draft-07/schema#",
@@ -46,10 +46,10 @@ const schemas: Readonly<Record<string, object | null>> = {
   "@acme/free": null,
 };
 
-const resolvePlugin: ResolvePlugin = (name, configFile) => {
+const resolvePlugin: ResolvePlugin = (name, configDir) => {
   const schema = schemas[name];
   if (schema === undefined)
-    throw new PoolerError("PLUGIN_UNUSABLE", `there is no package ${name} to be found from ${configFile}`, { hint: `npm install ${name}` });
+    throw new PoolerError("PLUGIN_UNUSABLE", `there is no package ${name} to be found from ${configDir}`, { hint: `npm install ${name}` });
   return { library: `/lib/${name}.so`, source: "package", packageVersion: "1.2.3", schema };
 };
 
@@ -159,7 +159,7 @@ describe("settings that a plugin's schema does not allow", () => {
 
 test("a plugin that is not there is an error at its name, beside all others", () => {
   expect(errorsOf('[[plugins]]\nname = "@acme/none"\n[[plugins]]\nname = "@acme/draft-7"\nconfig.of = true')).toEqual([
-    "2:8 plugins[0].name: there is no package @acme/none to be found from /etc/pooler.toml; npm install @acme/none",
+    "2:8 plugins[0].name: there is no package @acme/none to be found from /etc. npm install @acme/none",
     "5:8 plugins[1].config.of: unknown key; did you mean on?",
   ]);
 });

@@ -3,6 +3,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { PoolerError } from "../base/errors.js";
+import type { ResolvedPlugin } from "../plugins/loader-resolve-plugin.js";
 import { allowedText, knownNames, type SchemaNode } from "./allowed.js";
 import type { KeyPath } from "./positions.js";
 import { type Problems, showValue } from "./problems.js";
@@ -10,29 +11,19 @@ import type { FilePlugin } from "./schema.js";
 import { closest } from "./suggest.js";
 import type { PluginConfig } from "./types.js";
 
-/** Where a plugin was found. */
-export interface ResolvedPlugin {
-  /** Absolute path of the shared library. */
-  readonly library: string;
-  readonly source: "package" | "path";
-  readonly packageVersion: string | null;
-  /** JSON Schema of its settings; null: it brings none and takes anything. */
-  readonly schema: object | null;
-}
-
-/** Throws a PoolerError PLUGIN_UNUSABLE that says what to do. */
-export type ResolvePlugin = (name: string, configFile: string) => ResolvedPlugin;
+/** `configDir`: the folder of the configuration file. Throws a PoolerError PLUGIN_UNUSABLE that says what to do. */
+export type ResolvePlugin = (name: string, configDir: string) => ResolvedPlugin;
 
 export function buildPlugins(
   plugins: ReadonlyMap<number, FilePlugin>,
-  configFile: string,
+  configDir: string,
   resolvePlugin: ResolvePlugin,
   problems: Problems,
 ): PluginConfig[] {
   return [...plugins].flatMap(([index, plugin]) => {
     const path = ["plugins", index];
     const config = plainTable([...path, "config"], plugin.config, problems);
-    const resolved = resolve(path, plugin.name, configFile, resolvePlugin, problems);
+    const resolved = resolve(path, plugin.name, configDir, resolvePlugin, problems);
     if (resolved === null) return [];
     if (resolved.schema !== null) checkSettings([...path, "config"], plugin.name, config, resolved.schema, problems);
     const { library, source, packageVersion } = resolved;
@@ -40,12 +31,12 @@ export function buildPlugins(
   });
 }
 
-function resolve(path: KeyPath, name: string, configFile: string, resolvePlugin: ResolvePlugin, problems: Problems): ResolvedPlugin | null {
+function resolve(path: KeyPath, name: string, configDir: string, resolvePlugin: ResolvePlugin, problems: Problems): ResolvedPlugin | null {
   try {
-    return resolvePlugin(name, configFile);
+    return resolvePlugin(name, configDir);
   } catch (cause) {
     if (!(cause instanceof PoolerError)) throw cause;
-    problems.value([...path, "name"], [cause.message, cause.detail, cause.hint].filter((part) => part !== undefined).join("; "));
+    problems.value([...path, "name"], [cause.message, cause.detail, cause.hint].filter((part) => part !== undefined).join(". "));
     return null;
   }
 }

@@ -1,9 +1,10 @@
 // From a file, a text or an object to the configuration that everything else sees. Collects all errors before it throws.
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { PoolerError } from "../base/errors.js";
+import { resolvePlugin } from "../plugins/loader-resolve-plugin.js";
 import { buildDatabases } from "./build-databases.js";
 import { buildListen, buildMetrics } from "./build-listen.js";
 import { buildPlugins, type ResolvePlugin } from "./build-plugins.js";
@@ -16,6 +17,7 @@ import type { LimitsConfig, PoolerConfig, TimeoutsConfig } from "./types.js";
 import { isTable, validateFile } from "./validate.js";
 
 export interface LoadOptions {
+  /** Looks from the folder of the configuration file by default. */
   readonly resolvePlugin?: ResolvePlugin;
   /** What env:NAME refers to; the process's own environment by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -81,8 +83,12 @@ function build(
   const metrics = buildMetrics(settings, problems);
   const builtDatabases = buildDatabases(databases, references, problems);
   const builtUsers = buildUsers(users, { auth: listen.auth, databases: builtDatabases, databaseNames, references, problems });
-  const builtPlugins =
-    plugins.size === 0 ? [] : buildPlugins(plugins, file ?? resolve("pooler.toml"), options.resolvePlugin ?? noResolver, problems);
+  const builtPlugins = buildPlugins(
+    plugins,
+    file === null ? process.cwd() : dirname(file),
+    options.resolvePlugin ?? resolvePlugin,
+    problems,
+  );
   finish(problems, options);
 
   return deepFreeze({
@@ -98,10 +104,6 @@ function build(
     users: builtUsers,
     plugins: builtPlugins,
   });
-}
-
-function noResolver(name: string): never {
-  throw new PoolerError("PLUGIN_UNUSABLE", `the plugin ${JSON.stringify(name)} cannot be looked for: no resolver was given`);
 }
 
 function finish(problems: Problems, options: LoadOptions): void {
