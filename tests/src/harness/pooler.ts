@@ -88,8 +88,8 @@ interface ReadyLine {
 }
 
 function readyOf(line: LogLine): ReadyLine | undefined {
-  const { msg, port, metricsPort } = line as { msg?: unknown; port?: unknown; metricsPort?: unknown };
-  if (msg !== "ready" || typeof port !== "number") {
+  const { event, port, metricsPort } = line as { event?: unknown; port?: unknown; metricsPort?: unknown };
+  if (event !== "ready" || typeof port !== "number") {
     return undefined;
   }
   return { port, metricsPort: typeof metricsPort === "number" ? metricsPort : undefined };
