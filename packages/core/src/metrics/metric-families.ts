@@ -1,0 +1,232 @@
+// Every metric that the pooler offers: name, meaning, labels, and how its values come out of a view. docs/metrics.md is
+// compared with this table by a test. Nothing here is counted per query: workers count, this only reads.
+import { type ClientSnapshot, latencyBucketsUs } from "../supervisor/ipc.js";
+import { hostStatuses, isPaused, mergePools, type PoolerView } from "./pooler-view.js";
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export interface HistogramSample {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Observations per bucket, not accumulated; one more than there are bounds. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+interface FamilyHead {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+export type MetricFamily =
+  | (FamilyHead & { readonly type: "counter" | "gauge"; readonly samples: (view: PoolerView) => Sample[] })
+  | (FamilyHead & {
+      readonly type: "histogram";
+      readonly bounds: readonly number[];
+      readonly histograms: (view: PoolerView) => HistogramSample[];
+    });
+
+const usPerSecond = 1e6;
+const verdicts = ["skip", "forward", "error", "rewrite", "intercept"] as const;
+const clientStates = ["login", "idle", "active", "waiting", "idle_in_transaction"] as const satisfies readonly ClientSnapshot["state"][];
+
+const one = (value: number): Sample[] => [{ labels: {}, value }];
+
+/** A counter per database. */
+function perDatabase(name: string, help: string, value: (stats: ReturnType<typeof databaseStats>[number]) => number): MetricFamily {
+  return {
+    name,
+    help,
+    type: "counter",
+    labels: ["database"],
+    samples: (view) => databaseStats(view).map((stats) => ({ labels: { database: stats.database }, value: value(stats) })),
+  };
+}
+
+const databaseStats = (view: PoolerView) => [...view.counters.databases.values()];
+
+/** A gauge per pool: database, user and host. */
+function perPool(name: string, help: string, value: (pool: ReturnType<typeof mergePools>[number]) => number): MetricFamily {
+  return {
+    name,
+    help,
+    type: "gauge",
+    labels: ["database", "user", "host", "shard", "role"],
+    samples: (view) =>
+      mergePools(view.snapshots).map((pool) => ({
+        labels: { database: pool.database, user: pool.user, host: `${pool.host}:${pool.port}`, shard: String(pool.shard), role: pool.role },
+        value: value(pool),
+      })),
+  };
+}
+
+function total(name: string, help: string, value: (view: PoolerView) => number): MetricFamily {
+  return { name, help, type: "counter", labels: [], samples: (view) => one(value(view)) };
+}
+
+function gauge(name: string, help: string, value: (view: PoolerView) => number): MetricFamily {
+  return { name, help, type: "gauge", labels: [], samples: (view) => one(value(view)) };
+}
+
+function perPlugin(name: string, help: string, value: (plugin: PoolerView["counters"]["plugins"][number]) => number): MetricFamily {
+  return {
+    name,
+    help,
+    type: "counter",
+    labels: ["plugin"],
+    samples: (view) => view.counters.plugins.map((plugin) => ({ labels: { plugin: plugin.name }, value: value(plugin) })),
+  };
+}
+
+export const metricFamilies: readonly MetricFamily[] = [
+  {
+    name: "pooler_build_info",
+    help: "Always 1; the versions are in the labels.",
+    type: "gauge",
+    labels: ["version", "node"],
+    samples: (view) => [{ labels: { version: view.version, node: process.versions.node }, value: 1 }],
+  },
+  gauge("pooler_start_time_seconds", "When the pooler was started, in seconds since 1970.", (view) => view.startedAtMs / 1_000),
+  gauge("pooler_workers", "Worker processes that the configuration asks for.", (view) => view.config.workers),
+  gauge(
+    "pooler_workers_ready",
+    "Worker processes that serve clients.",
+    (view) => view.workers.filter(({ state }) => state === "ready").length,
+  ),
+  total("pooler_worker_restarts_total", "Worker processes that were started in place of others.", (view) => view.workerRestarts),
+  {
+    name: "pooler_process_resident_memory_bytes",
+    help: "Memory of each process.",
+    type: "gauge",
+    labels: ["process"],
+    samples: (view) => [
+      { labels: { process: "supervisor" }, value: view.supervisorMemoryBytes },
+      ...view.snapshots.map(({ worker, memoryBytes }) => ({ labels: { process: `worker-${worker}` }, value: memoryBytes })),
+    ],
+  },
+  {
+    name: "pooler_clients",
+    help: "Connected clients by what they are doing.",
+    type: "gauge",
+    labels: ["database", "state"],
+    samples: (view) => clientSamples(view),
+  },
+  gauge("pooler_clients_max", "limits.max_clients.", (view) => view.config.limits.maxClients),
+  total("pooler_clients_accepted_total", "Client connections that were accepted.", (view) => view.counters.totals.clientsAccepted),
+  total(
+    "pooler_clients_refused_total",
+    "Client connections that were refused because of a limit.",
+    (view) => view.counters.totals.clientsRefused,
+  ),
+  total("pooler_login_failures_total", "Logins of clients that failed.", (view) => view.counters.totals.loginFailures),
+  total("pooler_cancels_received_total", "Cancel requests of clients.", (view) => view.counters.totals.cancelsReceived),
+  total("pooler_cancels_sent_total", "Cancel requests that were sent to servers.", (view) => view.counters.totals.cancelsSent),
+  perPool("pooler_pool_size", "Server connections that the pool may have, of all workers together.", (pool) => pool.poolSize),
+  perPool("pooler_pool_clients_waiting", "Clients that wait for a server connection.", (pool) => pool.clientsWaiting),
+  perPool("pooler_pool_max_wait_seconds", "How long the client that waits longest has waited.", (pool) => pool.maxWaitUs / usPerSecond),
+  {
+    name: "pooler_servers",
+    help: "Server connections by what they are doing.",
+    type: "gauge",
+    labels: ["database", "user", "host", "shard", "role", "state"],
+    samples: (view) =>
+      mergePools(view.snapshots).flatMap((pool) => {
+        const labels = {
+          database: pool.database,
+          user: pool.user,
+          host: `${pool.host}:${pool.port}`,
+          shard: String(pool.shard),
+          role: pool.role,
+        };
+        return [
+          { labels: { ...labels, state: "active" }, value: pool.serversActive },
+          { labels: { ...labels, state: "idle" }, value: pool.serversIdle },
+          { labels: { ...labels, state: "connecting" }, value: pool.serversConnecting },
+          { labels: { ...labels, state: "resetting" }, value: pool.serversResetting },
+        ];
+      }),
+  },
+  total("pooler_servers_opened_total", "Server connections that were opened.", (view) => view.counters.totals.serversOpened),
+  total("pooler_servers_lost_total", "Server connections that broke.", (view) => view.counters.totals.serversLost),
+  {
+    name: "pooler_host_up",
+    help: "1: the host answers; 0: a worker holds it for down. Absent until it was first needed.",
+    type: "gauge",
+    labels: ["database", "shard", "role", "host"],
+    samples: (view) =>
+      hostStatuses(view.config, view.snapshots)
+        .filter(({ state }) => state !== "unknown")
+        .map((host) => ({
+          labels: { database: host.database, shard: String(host.shard), role: host.role, host: `${host.host}:${host.port}` },
+          value: host.state === "up" ? 1 : 0,
+        })),
+  },
+  {
+    name: "pooler_database_paused",
+    help: "1 while PAUSE holds the database.",
+    type: "gauge",
+    labels: ["database"],
+    samples: (view) => view.config.databases.map(({ name }) => ({ labels: { database: name }, value: isPaused(view, name) ? 1 : 0 })),
+  },
+  perDatabase("pooler_transactions_total", "Transactions that ended.", (stats) => stats.transactions),
+  perDatabase("pooler_queries_total", "Statements that ended.", (stats) => stats.queries),
+  perDatabase("pooler_query_errors_total", "Errors that clients got, from servers, plugins or the pooler.", (stats) => stats.errors),
+  perDatabase("pooler_received_bytes_total", "Bytes that came from clients.", (stats) => stats.bytesFromClients),
+  perDatabase("pooler_sent_bytes_total", "Bytes that were sent to clients.", (stats) => stats.bytesToClients),
+  perDatabase(
+    "pooler_transaction_seconds_total",
+    "Time that transactions held a server connection.",
+    (stats) => stats.transactionUs / usPerSecond,
+  ),
+  perDatabase("pooler_query_seconds_total", "Time that servers worked on statements.", (stats) => stats.queryUs / usPerSecond),
+  perDatabase("pooler_wait_seconds_total", "Time that clients waited for a server connection.", (stats) => stats.waitUs / usPerSecond),
+  perDatabase("pooler_server_assignments_total", "How often a client was given a server connection.", (stats) => stats.serverAssignments),
+  perDatabase("pooler_client_parses_total", "Statements that clients prepared.", (stats) => stats.clientParses),
+  perDatabase("pooler_server_parses_total", "Statements that the pooler prepared on servers.", (stats) => stats.serverParses),
+  perDatabase("pooler_binds_total", "Prepared statements that were bound.", (stats) => stats.binds),
+  perPlugin("pooler_plugin_calls_total", "Calls of a plugin's routing hook.", (plugin) => plugin.calls),
+  perPlugin("pooler_plugin_errors_total", "Calls that failed: a panic, a verdict that is none.", (plugin) => plugin.errors),
+  {
+    name: "pooler_plugin_verdicts_total",
+    help: "What a plugin answered.",
+    type: "counter",
+    labels: ["plugin", "verdict"],
+    samples: (view) =>
+      view.counters.plugins.flatMap((plugin) =>
+        verdicts.map((verdict, index) => ({ labels: { plugin: plugin.name, verdict }, value: plugin.verdicts[index] ?? 0 })),
+      ),
+  },
+  {
+    name: "pooler_plugin_call_seconds",
+    help: "How long a plugin's routing hook took.",
+    type: "histogram",
+    labels: ["plugin"],
+    bounds: latencyBucketsUs.map((us) => us / usPerSecond),
+    histograms: (view) =>
+      view.counters.plugins.map((plugin) => ({
+        labels: { plugin: plugin.name },
+        counts: plugin.latency,
+        sum: plugin.timeUs / usPerSecond,
+      })),
+  },
+];
+
+function clientSamples(view: PoolerView): Sample[] {
+  const counts = new Map<string, Map<string, number>>();
+  const statesOf = (database: string): Map<string, number> => {
+    const known = counts.get(database) ?? new Map(clientStates.map((state) => [state, 0]));
+    counts.set(database, known);
+    return known;
+  };
+  for (const { name } of view.config.databases) statesOf(name);
+  for (const { clientCounts } of view.snapshots) {
+    for (const { database, state, count } of clientCounts) {
+      const states = statesOf(database);
+      states.set(state, (states.get(state) ?? 0) + count);
+    }
+  }
+  return [...counts].flatMap(([database, states]) => [...states].map(([state, value]) => ({ labels: { database, state }, value })));
+}

@@ -1,0 +1,235 @@
+// One worker process from spawn to exit: its states, questions with their answers, and why it ended. Knows nothing of the
+// other workers, nor whether it is replaced.
+import { type ChildProcess, spawn } from "node:child_process";
+import type { PoolerConfig } from "../config/types.js";
+import type { ToSupervisor, ToWorker, WorkerSnapshot } from "./ipc.js";
+
+export type WorkerState = "booting" | "ready" | "draining" | "gone";
+
+/** What the worker was doing for a plugin when it died. */
+export interface RunningHook {
+  readonly plugin: string;
+  readonly hook: string;
+}
+
+export interface WorkerExit {
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** The system could not even start it, or it gave up by itself, in its own words. */
+  readonly reason: string | null;
+  readonly hint: string | null;
+  readonly running: RunningHook | null;
+  /** The state that it was in. */
+  readonly during: Exclude<WorkerState, "gone">;
+}
+
+/** Messages that are neither answers nor part of the boot. */
+export type WorkerMessage = Extract<ToSupervisor, { kind: "cancel" | "slotsWanted" | "slotsReturned" | "console" | "terminate" }>;
+
+export interface WorkerEvents {
+  onReady(): void;
+  onMessage(message: WorkerMessage): void;
+  /** Called once, after everything that the worker still said. */
+  onGone(exit: WorkerExit): void;
+}
+
+export interface WorkerProcess {
+  readonly number: number;
+  readonly pid: number;
+  readonly state: WorkerState;
+  readonly startedAtMs: number;
+  /** What it was booted with, or took over since. */
+  readonly config: PoolerConfig;
+  send(message: ToWorker): void;
+  /** null: it went before it answered. */
+  snapshot(detail: boolean): Promise<WorkerSnapshot | null>;
+  /** Its objection, or null: it took the configuration, or is gone. */
+  configure(config: PoolerConfig): Promise<string | null>;
+  /** Resolves when nothing of it is in use any more, or the worker is gone. */
+  pause(database: string | null): Promise<void>;
+  resume(database: string | null): Promise<void>;
+  drain(deadlineMs: number): void;
+  kill(): void;
+}
+
+/** The page of memory in which a worker notes which plugin it is about to call; it outlives the worker. */
+export interface CrashPage {
+  readonly fd: number;
+  read(): { readonly plugin: number; readonly hook: string } | null;
+  close(): void;
+}
+
+export interface WorkerProcessOptions {
+  readonly number: number;
+  /** Path of the worker's main module. */
+  readonly entry: string;
+  readonly config: PoolerConfig;
+  readonly listenerFds: readonly number[];
+  readonly crashPage: CrashPage;
+  readonly startedAtMs: number;
+  /** Databases that are paused at the time; null among them: all. */
+  readonly paused: readonly (string | null)[];
+}
+
+export function startWorkerProcess(options: WorkerProcessOptions, events: WorkerEvents): WorkerProcess {
+  return new Worker(options, events);
+}
+
+class Worker implements WorkerProcess {
+  readonly number: number;
+  readonly startedAtMs: number;
+  readonly #child: ChildProcess;
+  readonly #events: WorkerEvents;
+  readonly #crashPage: CrashPage;
+  readonly #questions = new Map<number, (answer: ToSupervisor | null) => void>();
+  #state: WorkerState = "booting";
+  #config: PoolerConfig;
+  #nextQuestion = 1;
+  #exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | null = null;
+  #disconnected = false;
+  #reason: string | null = null;
+  #hint: string | null = null;
+
+  constructor(options: WorkerProcessOptions, events: WorkerEvents) {
+    this.number = options.number;
+    this.startedAtMs = options.startedAtMs;
+    this.#config = options.config;
+    this.#events = events;
+    this.#crashPage = options.crashPage;
+    const child = spawn(process.execPath, [options.entry], {
+      // See inheritedFds in ipc.ts. The structured clone carries dates and big numbers of plugins' settings.
+      stdio: ["ignore", "inherit", "inherit", "ipc", options.crashPage.fd, ...options.listenerFds],
+      serialization: "advanced",
+    });
+    this.#child = child;
+    child.on("message", (message) => this.#receive(message as ToSupervisor));
+    child.on("exit", (code, signal) => this.#exited(code, signal));
+    child.on("disconnect", () => {
+      this.#disconnected = true;
+      this.#finish();
+    });
+    child.on("error", (error) => {
+      if (child.pid !== undefined) return;
+      this.#reason = `the system could not start it: ${error.message}`;
+      this.#disconnected = true;
+      this.#exited(null, null);
+    });
+    this.send({ kind: "boot", worker: options.number, config: options.config, listeners: options.listenerFds.length });
+    // A worker answers orders only once it is ready: these take effect before its first client.
+    for (const database of options.paused) void this.pause(database);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get state(): WorkerState {
+    return this.#state;
+  }
+
+  get config(): PoolerConfig {
+    return this.#config;
+  }
+
+  send(message: ToWorker): void {
+    // The callback takes the error of a channel that closed meanwhile; the exit tells the rest.
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  async snapshot(detail: boolean): Promise<WorkerSnapshot | null> {
+    const answer = await this.#ask((id) => ({ kind: "snapshot", id, detail }));
+    return answer?.kind === "snapshot" ? answer.snapshot : null;
+  }
+
+  async configure(config: PoolerConfig): Promise<string | null> {
+    const answer = await this.#ask((id) => ({ kind: "configure", id, config }));
+    const error = answer?.kind === "configured" ? answer.error : null;
+    if (error === null) this.#config = config;
+    return error;
+  }
+
+  async pause(database: string | null): Promise<void> {
+    await this.#ask((id) => ({ kind: "pause", id, database }));
+  }
+
+  async resume(database: string | null): Promise<void> {
+    await this.#ask((id) => ({ kind: "resume", id, database }));
+  }
+
+  drain(deadlineMs: number): void {
+    if (this.#state === "gone") return;
+    this.#state = "draining";
+    this.send({ kind: "drain", deadlineMs });
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  #ask(message: (id: number) => ToWorker): Promise<ToSupervisor | null> {
+    if (this.#state === "gone" || !this.#child.connected) return Promise.resolve(null);
+    const id = this.#nextQuestion++;
+    return new Promise((done) => {
+      this.#questions.set(id, done);
+      this.send(message(id));
+    });
+  }
+
+  #receive(message: ToSupervisor): void {
+    switch (message.kind) {
+      case "ready":
+        if (this.#state !== "booting") return;
+        this.#state = "ready";
+        this.#events.onReady();
+        return;
+      case "failed":
+        this.#reason = message.message;
+        this.#hint = message.hint;
+        return;
+      case "configured":
+      case "snapshot":
+      case "done": {
+        const done = this.#questions.get(message.id);
+        this.#questions.delete(message.id);
+        done?.(message);
+        return;
+      }
+      case "cancel":
+      case "slotsWanted":
+      case "slotsReturned":
+      case "console":
+      case "terminate":
+        this.#events.onMessage(message);
+        return;
+    }
+  }
+
+  #exited(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#exit = { code, signal };
+    // What the worker said last may still be in the channel. A child of its own that holds the channel open must not
+    // keep us waiting, though.
+    setTimeout(() => {
+      this.#disconnected = true;
+      this.#finish();
+    }, 250).unref();
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#exit === null || !this.#disconnected || this.#state === "gone") return;
+    const during = this.#state;
+    this.#state = "gone";
+    const noted = this.#crashPage.read();
+    this.#crashPage.close();
+    for (const done of this.#questions.values()) done(null);
+    this.#questions.clear();
+    this.#events.onGone({
+      exitCode: this.#exit.code,
+      signal: this.#exit.signal,
+      reason: this.#reason,
+      hint: this.#hint,
+      running: noted === null ? null : { plugin: this.#config.plugins[noted.plugin]?.name ?? `number ${noted.plugin}`, hook: noted.hook },
+      during,
+    });
+  }
+}
