@@ -196,7 +196,7 @@ export interface PluginStats {
   readonly latency: readonly number[];
 }
 
-export const latencyBucketsUs = [0.5, 1, 2, 5, 10, 20, 50, 100, 1_000, 10_000] as const;
+export { latencyBucketsUs } from "../plugins/chain-counters.js";
 
 export interface HostSnapshot {
   readonly database: string;

@@ -1,0 +1,176 @@
+// One plugin of the chain: teaches it statements, calls it, fetches what did not fit, and counts. Hot. Does not judge what
+// a verdict means for the statement.
+import { constants } from "@pooler/plugin-abi";
+import type { Clock } from "../base/clock.js";
+import type { Logger } from "../base/logger.js";
+import type { Statement } from "../sql/statement.js";
+import type { PluginStats } from "../supervisor/ipc.js";
+import { PluginCounters } from "./chain-counters.js";
+import type { LoadedPlugin, PluginExports } from "./chain-plugin.js";
+import { type CrashPage, crashHooks } from "./crash-page.js";
+import type { Frames } from "./frames.js";
+import { largestOutputBytes, type OutputFrame } from "./frames-output.js";
+import type { ChainRequest } from "./types.js";
+
+/** Instead of a verdict: see ChainMember.failure. */
+export const memberFailed = -1;
+
+/** Not one of the header's: the failure's text is known already. */
+const explained = -0x7fff_ffff;
+/** A plugin that fails at every call writes this many lines at most. */
+const logPauseMs = 1000;
+
+export class ChainMember {
+  readonly name: string;
+  readonly bit: number;
+  readonly inspects: boolean;
+  readonly everyStatement: boolean;
+  readonly passedOver: boolean;
+  readonly counters = new PluginCounters();
+  /** Why the last call failed. */
+  failure = "";
+  /** When the last call ended: the next one begins there. */
+  endedMs = 0;
+  readonly #plugin: LoadedPlugin;
+  readonly #exports: PluginExports;
+  readonly #state: bigint;
+  readonly #position: number;
+  readonly #wantsTree: boolean;
+  readonly #page: CrashPage;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #loggedMs = Number.NEGATIVE_INFINITY;
+  #unlogged = 0;
+
+  constructor(plugin: LoadedPlugin, position: number, page: CrashPage, clock: Clock, log: Logger) {
+    const capabilities = plugin.description.capabilityBits;
+    this.name = plugin.description.name;
+    this.bit = 1 << position;
+    this.inspects = (capabilities & constants.POOLER_CAP_INSPECT) !== 0;
+    this.everyStatement = this.inspects || (capabilities & constants.POOLER_CAP_EVERY_STATEMENT) !== 0;
+    this.passedOver = plugin.onError === "skip";
+    this.#wantsTree = (capabilities & constants.POOLER_CAP_PARSE_TREE) !== 0;
+    this.#plugin = plugin;
+    this.#exports = plugin.exports;
+    this.#state = plugin.state;
+    this.#position = position;
+    this.#page = page;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** A verdict (POOLER_SKIP … POOLER_INTERCEPT), whose answer is in the output frame, or memberFailed. */
+  ask(frames: Frames, request: ChainRequest, statement: Statement, queryId: number, startMs: number): number {
+    let beganMs = startMs;
+    if (this.#exports.learnStatement !== null && (statement.learnedBy & this.bit) === 0) {
+      const learned = this.#learn(frames, request, statement, queryId);
+      beganMs = this.#clock.nowMs();
+      this.counters.spent(beganMs - startMs);
+      if (!learned) {
+        this.endedMs = beganMs;
+        return memberFailed;
+      }
+    }
+    const { input, output } = frames;
+    output.clear();
+    this.#page.enter(this.#position, crashHooks.route_query);
+    let status = this.#exports.routeQuery(this.#state, input.address, input.length, output.address, output.capacity);
+    this.#page.leave();
+    if (status === constants.POOLER_NEEDS_SPACE) status = this.#fetch(output);
+    this.endedMs = this.#clock.nowMs();
+    this.counters.called(this.endedMs - beganMs);
+    if (status >= constants.POOLER_SKIP && status <= constants.POOLER_INTERCEPT) {
+      this.counters.answered(status);
+      return status;
+    }
+    if (status !== explained) this.failure = textOfStatus(status, output);
+    return memberFailed;
+  }
+
+  forget(statementId: number): void {
+    if (this.#exports.forgetStatement === null) return;
+    this.#page.enter(this.#position, crashHooks.forget_statement);
+    this.#exports.forgetStatement(this.#state, statementId);
+    this.#page.leave();
+  }
+
+  /** Count and log a failure; at most one line a second. */
+  noteFailure(): void {
+    this.counters.failed();
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#loggedMs < logPauseMs) {
+      this.#unlogged++;
+      return;
+    }
+    const since = this.#unlogged === 0 ? {} : { failuresNotLogged: this.#unlogged };
+    this.#log.error({ plugin: this.name, onError: this.#plugin.onError, ...since }, `plugin "${this.name}" failed: ${this.failure}`);
+    this.#loggedMs = nowMs;
+    this.#unlogged = 0;
+  }
+
+  stats(): PluginStats {
+    const { name, library, pluginName, version, abi, sdk, hooks, capabilities } = this.#plugin.description;
+    const { calls, failures, timeUs, verdicts, latency } = this.counters;
+    return { name, pluginName, version, abi, sdk, library, hooks, capabilities, calls, errors: failures, timeUs, verdicts, latency };
+  }
+
+  #learn(frames: Frames, request: ChainRequest, statement: Statement, queryId: number): boolean {
+    const learn = this.#exports.learnStatement;
+    if (learn === null) return true;
+    const parsed = statement.facts !== null && (statement.facts.facts & constants.POOLER_FACT_PARSED) !== 0;
+    let input: Frames["input"];
+    try {
+      input = frames.buildLearn(request, queryId, statement, this.#wantsTree && parsed);
+    } catch (cause) {
+      // The parser gave up on a text that its own grammar takes: too deep, most likely.
+      this.failure = `the parse tree it wants cannot be made: ${cause instanceof Error ? cause.message : String(cause)}`;
+      return false;
+    }
+    const { output } = frames;
+    output.clear();
+    input.decided(0, constants.POOLER_ROLE_OPEN, constants.POOLER_SHARD_OPEN);
+    this.#page.enter(this.#position, crashHooks.learn_statement);
+    const status = learn(this.#state, input.address, input.length, output.address, output.capacity);
+    this.#page.leave();
+    if (status !== constants.POOLER_OK) {
+      this.failure = `it could not learn the statement: ${textOfStatus(status, output)}`;
+      return false;
+    }
+    statement.learnedBy |= this.bit;
+    return true;
+  }
+
+  #fetch(output: OutputFrame): number {
+    const { needed } = output;
+    if (this.#exports.fetchOutput === null) return this.#explain("it wants space for its answer and does not export pooler_fetch_output");
+    if (needed > largestOutputBytes) return this.#explain(`its answer wants ${needed} bytes, the limit is ${largestOutputBytes}`);
+    if (needed <= output.capacity) return this.#explain(`its answer wants ${needed} bytes, it had ${output.capacity}`);
+    output.grow(needed);
+    output.clear();
+    this.#page.enter(this.#position, crashHooks.fetch_output);
+    const status = this.#exports.fetchOutput(this.#state, output.address, output.capacity);
+    this.#page.leave();
+    if (status === constants.POOLER_NEEDS_SPACE)
+      return this.#explain(`its answer still does not fit into the ${needed} bytes that it wanted`);
+    return status;
+  }
+
+  #explain(failure: string): number {
+    this.failure = failure;
+    return explained;
+  }
+}
+
+function textOfStatus(status: number, output: OutputFrame): string {
+  const message = output.textOfFailure("message");
+  switch (status) {
+    case constants.POOLER_FAILED:
+      return message ?? "it gave no reason";
+    case constants.POOLER_PANICKED:
+      return message === null ? "it panicked" : `it panicked: ${message}`;
+    case constants.POOLER_BAD_INPUT:
+      return message === null ? "it could not read its input" : `it could not read its input: ${message}`;
+    default:
+      return `it returned ${status}, which is no status of the contract`;
+  }
+}

@@ -1,0 +1,317 @@
+// Asks the plugins about one statement, in the order of the configuration, and makes one decision of what they answer. Hot:
+// skip and forward allocate nothing. Must not know how plugins are found and loaded, nor what becomes of the decision.
+//
+//   ask ──▶ plugin 0 ──▶ plugin 1 ──▶ … ──▶ decision
+//             ├ skip, forward    the next plugin
+//             ├ intercept        only those that inspect are still asked
+//             ├ rewrite          once more from the start: those that inspect see the new text, others if they saw none yet
+//             └ error, failure   the end
+import { constants } from "@pooler/plugin-abi";
+import type { Clock } from "../base/clock.js";
+import { invariant, PoolerError } from "../base/errors.js";
+import type { Logger } from "../base/logger.js";
+import type { Statement } from "../sql/statement.js";
+import type { PluginStats } from "../supervisor/ipc.js";
+import { ChainMember, memberFailed } from "./chain-member.js";
+import { type LoadedPlugin, mostPlugins } from "./chain-plugin.js";
+import { type Rewrite, readInterception, readRefusal, readRewrite } from "./chain-verdicts.js";
+import type { CrashPage } from "./crash-page.js";
+import { Frames } from "./frames.js";
+import { malformed } from "./frames-output.js";
+import type { StatementSource } from "./statements.js";
+import type { ChainDecision, ChainRequest, ParameterView, PluginChain } from "./types.js";
+
+const roleOpen = constants.POOLER_ROLE_OPEN;
+const shardOpen = constants.POOLER_SHARD_OPEN;
+const mostRewrites = 8;
+const wantsFactsBits = constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE | constants.POOLER_CAP_FINGERPRINT;
+
+export interface PluginChainOptions {
+  /** Chain order. */
+  readonly plugins: readonly LoadedPlugin[];
+  readonly statements: StatementSource;
+  readonly crashPage: CrashPage;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export function createPluginChain(options: PluginChainOptions): PluginChain {
+  invariant(options.plugins.length <= mostPlugins, `a chain has at most ${mostPlugins} plugins`);
+  return new Chain(options);
+}
+
+/** A decision object for PluginChain.ask(), to be reused. */
+export function createChainDecision(): ChainDecision {
+  return {
+    outcome: "route",
+    role: roleOpen,
+    shard: shardOpen,
+    plugin: "",
+    rewritten: null,
+    rewrittenParameters: null,
+    error: null,
+    intercept: null,
+  };
+}
+
+class Chain implements PluginChain {
+  readonly size: number;
+  readonly wantsFacts: boolean;
+  readonly wantsEveryStatement: boolean;
+  readonly inspects: boolean;
+  readonly #members: readonly ChainMember[];
+  readonly #frames: Frames;
+  readonly #statements: StatementSource;
+  readonly #clock: Clock;
+  #queryId = 0;
+  // What the statement at hand has come to. Fields, not locals, so that the verdicts can be handled by methods.
+  #statement: Statement | null = null;
+  #parameters: ParameterView | null = null;
+  #role: number = roleOpen;
+  #shard: number = shardOpen;
+  #flags = 0;
+  /** Bit n: member n was asked about this statement in any of its texts. */
+  #asked = 0;
+  /** ... about the text that it has now, or made that text. */
+  #askedAboutText = 0;
+  #rewriters = 0;
+  #rewrites = 0;
+  #frameIsBuilt = false;
+
+  constructor(options: PluginChainOptions) {
+    const { plugins, crashPage, clock, log } = options;
+    const has = (bits: number) => plugins.some((plugin) => (plugin.description.capabilityBits & bits) !== 0);
+    this.size = plugins.length;
+    this.wantsFacts = has(wantsFactsBits);
+    this.inspects = has(constants.POOLER_CAP_INSPECT);
+    this.wantsEveryStatement = this.inspects || has(constants.POOLER_CAP_EVERY_STATEMENT);
+    this.#members = plugins.map((plugin, position) => new ChainMember(plugin, position, crashPage, clock, log));
+    this.#frames = new Frames(has(constants.POOLER_CAP_FINGERPRINT));
+    this.#statements = options.statements;
+    this.#clock = clock;
+  }
+
+  ask(request: ChainRequest, decision: ChainDecision): void {
+    this.#begin(request, decision);
+    const members = this.#members;
+    let nowMs = 0;
+    for (let i = 0; i < members.length; i++) {
+      const member = members[i] as ChainMember;
+      const statement = this.#statement as Statement;
+      if (!this.#isWanted(member, request, decision)) continue;
+      if (!this.#frameIsBuilt) {
+        this.#frames.build(request, this.#queryId, statement, this.#parameters);
+        this.#frameIsBuilt = true;
+        nowMs = this.#clock.nowMs();
+      }
+      this.#asked |= member.bit;
+      this.#askedAboutText |= member.bit;
+      const decided =
+        (this.#role === roleOpen ? 0 : constants.POOLER_ROLE_DECIDED) | (this.#shard === shardOpen ? 0 : constants.POOLER_SHARD_DECIDED);
+      this.#frames.input.decided(this.#flags | decided, this.#role, this.#shard);
+      const verdict = member.ask(this.#frames, request, statement, this.#queryId, nowMs);
+      nowMs = member.endedMs;
+      if (verdict === constants.POOLER_SKIP) continue;
+      this.#hear(member, verdict, request, decision);
+      if (decision.error !== null) break;
+      // A rewrite: the text is another one now.
+      if (!this.#frameIsBuilt) i = -1;
+    }
+    this.#end(decision);
+  }
+
+  forget(statement: Statement): void {
+    const learnedBy = statement.learnedBy;
+    if (learnedBy === 0 || !this.#frames.owns(statement)) return;
+    statement.learnedBy = 0;
+    for (const member of this.#members) {
+      if ((learnedBy & member.bit) !== 0) member.forget(statement.id);
+    }
+  }
+
+  stats(): readonly PluginStats[] {
+    return this.#members.map((member) => member.stats());
+  }
+
+  #begin(request: ChainRequest, decision: ChainDecision): void {
+    decision.outcome = "route";
+    decision.plugin = "";
+    decision.rewritten = null;
+    decision.rewrittenParameters = null;
+    decision.error = null;
+    decision.intercept = null;
+    this.#queryId++;
+    this.#statement = request.statement;
+    this.#parameters = request.prepareOnly ? null : request.parameters;
+    this.#role = request.role;
+    this.#shard = request.shard;
+    this.#flags = flagsOf(request);
+    this.#asked = 0;
+    this.#askedAboutText = 0;
+    this.#rewriters = 0;
+    this.#rewrites = 0;
+    this.#frameIsBuilt = false;
+  }
+
+  #end(decision: ChainDecision): void {
+    decision.outcome = decision.error !== null ? "error" : decision.intercept !== null ? "intercept" : "route";
+    decision.role = this.#role;
+    decision.shard = this.#shard;
+    this.#frames.trim();
+    this.#statement = null;
+    this.#parameters = null;
+  }
+
+  #isWanted(member: ChainMember, request: ChainRequest, decision: ChainDecision): boolean {
+    if ((this.#askedAboutText & member.bit) !== 0) return false;
+    if (member.inspects) return true;
+    if ((this.#asked & member.bit) !== 0 || decision.intercept !== null) return false;
+    return request.firstStatement ? this.#role === roleOpen || this.#shard === shardOpen : member.everyStatement;
+  }
+
+  #hear(member: ChainMember, verdict: number, request: ChainRequest, decision: ChainDecision): void {
+    if (verdict === memberFailed) {
+      this.#fail(member, decision);
+      return;
+    }
+    try {
+      switch (verdict) {
+        case constants.POOLER_FORWARD:
+          this.#forward(member, request, decision);
+          break;
+        case constants.POOLER_ERROR:
+          this.#refuse(member, request, decision);
+          break;
+        case constants.POOLER_REWRITE:
+          this.#rewrite(member, request, decision);
+          break;
+        case constants.POOLER_INTERCEPT:
+          this.#intercept(member, decision);
+          break;
+        default:
+          invariant(false, `verdict ${verdict}`);
+      }
+    } catch (cause) {
+      if (!(cause instanceof PoolerError)) throw cause;
+      member.failure = cause.message;
+      this.#fail(member, decision);
+    }
+  }
+
+  #fail(member: ChainMember, decision: ChainDecision): void {
+    member.noteFailure();
+    if (member.passedOver) return;
+    const failure = new PoolerError("PLUGIN_FAILED", `plugin "${member.name}" failed: ${member.failure}`);
+    decision.plugin = member.name;
+    decision.error = { sqlstate: failure.sqlstate, message: failure.message, detail: null, hint: null, failed: true };
+  }
+
+  #forward(member: ChainMember, request: ChainRequest, decision: ChainDecision): void {
+    const { output } = this.#frames;
+    output.checkHeader();
+    const { role, shard } = output;
+    if (role > constants.POOLER_ROLE_READ) throw malformed(`role is ${role}`);
+    if (shard >= request.cluster.shards && shard < constants.POOLER_SHARD_ALL) {
+      throw malformed(`shard is ${shard}, the cluster has ${request.cluster.shards}`);
+    }
+    if (request.prepareOnly) return;
+    if (!request.firstStatement && moves(request, role, shard)) {
+      decision.plugin = member.name;
+      decision.error = refusalToMove(member.name, request, role, shard);
+      return;
+    }
+    if (this.#role === roleOpen && role !== roleOpen) {
+      this.#role = role;
+      decision.plugin = member.name;
+    }
+    if (this.#shard === shardOpen && shard !== shardOpen) {
+      this.#shard = shard;
+      decision.plugin = member.name;
+    }
+  }
+
+  #refuse(member: ChainMember, request: ChainRequest, decision: ChainDecision): void {
+    const refusal = readRefusal(this.#frames.output, member.name);
+    // A driver prepares: without parameters a plugin may miss its key, and only a plugin that inspects means the text itself.
+    if (request.prepareOnly && !member.inspects) return;
+    decision.plugin = member.name;
+    decision.error = refusal;
+  }
+
+  #rewrite(member: ChainMember, request: ChainRequest, decision: ChainDecision): void {
+    const rewrite = readRewrite(this.#frames.output);
+    const statement = this.#statementOf(rewrite, request);
+    if (statement === this.#statement && rewrite.parameters === null) return;
+    this.#rewriters |= member.bit;
+    this.#rewrites++;
+    if (this.#rewrites > mostRewrites) {
+      const names = this.#members.filter((other) => (this.#rewriters & other.bit) !== 0).map((other) => `"${other.name}"`);
+      throw new PoolerError("PLUGIN_FAILED", `the statement was rewritten more than ${mostRewrites} times, by ${names.join(", ")}`);
+    }
+    this.#statement = statement;
+    this.#flags |= constants.POOLER_REWRITTEN;
+    this.#askedAboutText = member.bit;
+    this.#frameIsBuilt = false;
+    decision.plugin = member.name;
+    decision.rewritten = statement;
+    decision.intercept = null;
+    if (rewrite.parameters !== null) {
+      decision.rewrittenParameters = rewrite.parameters.kept;
+      if (!request.prepareOnly) this.#parameters = rewrite.parameters.view;
+    }
+  }
+
+  #statementOf(rewrite: Rewrite, request: ChainRequest): Statement {
+    const { sql } = rewrite;
+    const text = this.#statements.statementsOf(sql, 0, sql.length, request.session.clientEncoding, request.standardStrings);
+    if (text.unparsed) throw malformed("its rewrite cannot be parsed, so it cannot be known to be one statement");
+    const [statement] = text.statements;
+    if (statement === undefined || text.statements.length > 1) {
+      throw malformed(`its rewrite holds ${text.statements.length} statements instead of one`);
+    }
+    return statement;
+  }
+
+  #intercept(member: ChainMember, decision: ChainDecision): void {
+    const interception = readInterception(this.#frames.output);
+    // The first one answers; a later one was asked because it inspects.
+    if (decision.intercept !== null) return;
+    decision.plugin = member.name;
+    decision.intercept = interception;
+  }
+}
+
+function flagsOf(request: ChainRequest): number {
+  return (
+    (request.inTransaction ? constants.POOLER_IN_TRANSACTION : 0) |
+    (request.readOnly ? constants.POOLER_READ_ONLY : 0) |
+    (request.firstStatement ? constants.POOLER_FIRST_STATEMENT : 0) |
+    (request.prepareOnly ? constants.POOLER_PREPARE_ONLY : 0) |
+    (request.severalStatements ? constants.POOLER_SEVERAL_STATEMENTS : 0)
+  );
+}
+
+function moves(request: ChainRequest, role: number, shard: number): boolean {
+  return (
+    (role !== roleOpen && request.role !== roleOpen && role !== request.role) ||
+    (shard !== shardOpen && request.shard !== shardOpen && shard !== request.shard)
+  );
+}
+
+function refusalToMove(plugin: string, request: ChainRequest, role: number, shard: number): NonNullable<ChainDecision["error"]> {
+  return {
+    // active_sql_transaction
+    sqlstate: "25001",
+    message: `plugin "${plugin}" sends this statement elsewhere than the transaction it belongs to`,
+    detail: `The transaction is on ${describeRoute(request.role, request.shard)}; the plugin wants ${describeRoute(role, shard)}.`,
+    hint: "Begin another transaction for what belongs on another server.",
+    failed: false,
+  };
+}
+
+const roleNames = ["any role", "the primary", "a replica"];
+
+function describeRoute(role: number, shard: number): string {
+  const where = shard === shardOpen ? "any shard" : shard === constants.POOLER_SHARD_ALL ? "all shards" : `shard ${shard}`;
+  return `${roleNames[role] ?? role} of ${where}`;
+}

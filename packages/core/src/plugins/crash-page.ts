@@ -1,0 +1,107 @@
+// A page of memory that a worker shares with its supervisor. Before each call into a plugin the worker notes there which
+// plugin and hook it is, so that the supervisor can say who was running when a worker died. Works with nobody listening.
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmdirSync, unlinkSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PoolerError } from "../base/errors.js";
+import { native } from "../base/native.js";
+
+const pageBytes = 4096;
+
+/** Calls into a plugin's library, numbered for the page. */
+export const crashHooks = {
+  load: 1,
+  info: 2,
+  create: 3,
+  destroy: 4,
+  route_query: 5,
+  fetch_output: 6,
+  learn_statement: 7,
+  forget_statement: 8,
+} as const;
+
+export type CrashHookName = keyof typeof crashHooks;
+export type CrashHook = (typeof crashHooks)[CrashHookName];
+
+/** The worker's side. */
+export interface CrashPage {
+  /** `plugin`: 0-based position in the configuration. */
+  enter(plugin: number, hook: CrashHook): void;
+  leave(): void;
+}
+
+export interface CrashRecord {
+  readonly plugin: number;
+  readonly hook: CrashHookName;
+}
+
+class MappedCrashPage implements CrashPage {
+  /** 0: position of the plugin + 1, or 0 while none runs. 1: hook. */
+  readonly #words: Uint32Array;
+
+  constructor(words: Uint32Array) {
+    this.#words = words;
+  }
+
+  enter(plugin: number, hook: CrashHook): void {
+    this.#words[1] = hook;
+    this.#words[0] = plugin + 1;
+  }
+
+  leave(): void {
+    this.#words[0] = 0;
+  }
+}
+
+/** Map the page behind an inherited descriptor; with null it is memory that nobody else sees. */
+export function openCrashPage(fd: number | null): CrashPage {
+  return new MappedCrashPage(new Uint32Array(fd === null ? new ArrayBuffer(pageBytes) : mapShared(fd)));
+}
+
+function mapShared(fd: number): ArrayBuffer {
+  const koffi = native();
+  const mmap = koffi.load(null).func("mmap", "void *", ["void *", "size_t", "int", "int", "int", "int64_t"]);
+  const readAndWrite = 3;
+  const shared = 1;
+  const address: unknown = mmap(null, pageBytes, readAndWrite, shared, fd, 0);
+  // MAP_FAILED is (void *) -1.
+  if (typeof address !== "bigint" || address === 0xffff_ffff_ffff_ffffn) {
+    throw new PoolerError("IO", `cannot map the crash page on descriptor ${fd} (errno ${koffi.errno()})`);
+  }
+  return koffi.view(address, pageBytes);
+}
+
+/** The supervisor's side: a descriptor to give to one worker. Nothing of it stays in the file system. */
+export function createCrashPage(): number {
+  const folder = mkdtempSync(join(tmpdir(), "pooler-"));
+  const path = join(folder, "crash-page");
+  try {
+    const fd = openSync(path, "wx+", 0o600);
+    try {
+      unlinkSync(path);
+      ftruncateSync(fd, pageBytes);
+    } catch (cause) {
+      closeSync(fd);
+      throw cause;
+    }
+    return fd;
+  } finally {
+    rmdirSync(folder);
+  }
+}
+
+/** Who was running when the worker died; null when it was not in a plugin. */
+export function readCrashPage(fd: number): CrashRecord | null {
+  const bytes = Buffer.alloc(8);
+  if (readSync(fd, bytes, 0, 8, 0) !== 8) return null;
+  const plugin = bytes.readUInt32LE(0);
+  const hook = bytes.readUInt32LE(4);
+  if (plugin === 0) return null;
+  const name = (Object.keys(crashHooks) as CrashHookName[]).find((candidate) => crashHooks[candidate] === hook);
+  return name === undefined ? null : { plugin: plugin - 1, hook: name };
+}
+
+/** Before the page is given to the next worker. */
+export function clearCrashPage(fd: number): void {
+  writeSync(fd, Buffer.alloc(8), 0, 8, 0);
+}
