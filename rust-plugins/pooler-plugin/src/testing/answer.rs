@@ -1,0 +1,131 @@
+//! Reads a plugin's answer back out of its frame, as strictly as the host does.
+
+use crate::decode::Format;
+use crate::frame::{BadFrame, Frame, Record, first_size};
+use crate::output::{NewParameter, Output, Refusal, Rewrite};
+use crate::route::{Role, Route, Shard};
+use crate::rows::{Column, Rows, Value};
+use crate::sys;
+use std::mem::offset_of;
+
+/// The verdict that a status and a frame make together.
+pub(super) fn read(status: sys::Status, frame: &[u8]) -> Result<Output, BadFrame> {
+    let used = Frame(frame).header(first_size::<sys::Output>())?.u32(offset_of!(sys::Output, used)) as usize;
+    // What lies beyond `used` is not the plugin's; a verdict without texts may leave `used` at 0.
+    let end = used.max(first_size::<sys::Output>());
+    let frame = frame.get(..end).ok_or(BadFrame("`used` is larger than the frame"))?;
+    let output = Frame(frame).header(first_size::<sys::Output>())?;
+    match status {
+        sys::SKIP => Ok(Output::Skip),
+        sys::FORWARD => Ok(Output::Forward(read_route(output)?)),
+        sys::ERROR => read_refusal(output).map(Output::error),
+        sys::REWRITE => read_rewrite(output).map(Output::rewrite),
+        sys::INTERCEPT => read_rows(output).map(Output::intercept),
+        _ => Err(BadFrame("an unknown verdict")),
+    }
+}
+
+/// The message of a failure.
+pub(super) fn message(frame: &[u8]) -> String {
+    let text = Frame(frame)
+        .header(first_size::<sys::Output>())
+        .and_then(|output| text(output, offset_of!(sys::Output, message)));
+    match text {
+        Ok(text) => text.unwrap_or_default(),
+        Err(bad) => bad.to_string(),
+    }
+}
+
+fn text(record: Record<'_>, offset: usize) -> Result<Option<String>, BadFrame> {
+    match record.slice(offset)? {
+        None => Ok(None),
+        Some(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text.to_owned())),
+            Err(_) => Err(BadFrame("a text is not UTF-8")),
+        },
+    }
+}
+
+fn read_route(output: Record<'_>) -> Result<Route, BadFrame> {
+    let role = match output.u32(offset_of!(sys::Output, role)) {
+        sys::ROLE_OPEN => Role::Open,
+        sys::ROLE_WRITE => Role::Write,
+        sys::ROLE_READ => Role::Read,
+        _ => return Err(BadFrame("an unknown role")),
+    };
+    Ok(Route::new(role, Shard::from_number(output.u32(offset_of!(sys::Output, shard)))))
+}
+
+fn read_refusal(output: Record<'_>) -> Result<Refusal, BadFrame> {
+    Ok(Refusal {
+        sqlstate: text(output, offset_of!(sys::Output, sqlstate))?.unwrap_or_else(|| "42501".to_owned()),
+        message: text(output, offset_of!(sys::Output, message))?.unwrap_or_default(),
+        detail: text(output, offset_of!(sys::Output, detail))?,
+        hint: text(output, offset_of!(sys::Output, hint))?,
+    })
+}
+
+fn read_rewrite(output: Record<'_>) -> Result<Rewrite, BadFrame> {
+    let sql = output.slice(offset_of!(sys::Output, sql))?.ok_or(BadFrame("a rewrite has no text"))?;
+    let rewrite = Rewrite::new(sql);
+    if output.u32(offset_of!(sys::Output, flags)) & sys::OUT_PARAMETERS == 0 {
+        return Ok(rewrite);
+    }
+    let array = output.array(offset_of!(sys::Output, parameters), first_size::<sys::Parameter>())?;
+    let mut parameters = Vec::with_capacity(array.len());
+    for record in array.iter() {
+        let null = record.u32(offset_of!(sys::Parameter, flags)) & sys::PARAMETER_NULL != 0;
+        let value = record.slice(offset_of!(sys::Parameter, value))?;
+        if null != value.is_none() {
+            return Err(BadFrame("a parameter has no value and is not NULL, or both"));
+        }
+        parameters.push(NewParameter {
+            value: value.map(<[u8]>::to_vec),
+            format: format(record.u32(offset_of!(sys::Parameter, format)))?,
+            type_oid: record.u32(offset_of!(sys::Parameter, type_oid)),
+        });
+    }
+    Ok(rewrite.parameters(parameters))
+}
+
+fn read_rows(output: Record<'_>) -> Result<Rows, BadFrame> {
+    let mut columns = Vec::new();
+    for record in output.array(offset_of!(sys::Output, columns), first_size::<sys::Column>())?.iter() {
+        columns.push(Column {
+            name: text(record, offset_of!(sys::Column, name))?.ok_or(BadFrame("a column has no name"))?,
+            type_oid: record.u32(offset_of!(sys::Column, type_oid)),
+            type_modifier: record.u32(offset_of!(sys::Column, type_modifier)) as i32,
+            type_size: record.u32(offset_of!(sys::Column, type_size)) as i32,
+            format: format(record.u32(offset_of!(sys::Column, format)))?,
+        });
+    }
+    let array = output.array(offset_of!(sys::Output, values), first_size::<sys::Value>())?;
+    let width = columns.len().max(1);
+    if array.len() % width != 0 || (columns.is_empty() && array.len() > 0) {
+        return Err(BadFrame("the values do not fill the rows"));
+    }
+    let mut values = Vec::with_capacity(array.len());
+    for (index, record) in array.iter().enumerate() {
+        let null = record.u32(offset_of!(sys::Value, flags)) & sys::VALUE_NULL != 0;
+        values.push(match record.slice(offset_of!(sys::Value, value))? {
+            _ if null => Value::Null,
+            None => return Err(BadFrame("a value is absent and not NULL")),
+            Some(bytes) if columns[index % width].format == Format::Binary => Value::binary(bytes),
+            Some(_) => Value::Text(text(record, offset_of!(sys::Value, value))?.unwrap_or_default()),
+        });
+    }
+    let mut rows = Rows::new(columns);
+    for row in values.chunks(width) {
+        rows.push(row.iter().cloned());
+    }
+    rows.command_tag = text(output, offset_of!(sys::Output, command_tag))?;
+    Ok(rows)
+}
+
+fn format(number: u32) -> Result<Format, BadFrame> {
+    match number {
+        0 => Ok(Format::Text),
+        1 => Ok(Format::Binary),
+        _ => Err(BadFrame("an unknown format")),
+    }
+}

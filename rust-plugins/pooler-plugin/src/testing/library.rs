@@ -1,0 +1,124 @@
+//! A plugin's entry points: of a type in this program, or of a shared library on disk.
+
+use crate::entry;
+use crate::plugin::Plugin;
+use crate::sys;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::Path;
+
+/// The functions that the host would look up.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)] // the header documents them
+pub struct Exports {
+    pub plugin_info_v1: Option<sys::PluginInfoV1Fn>,
+    pub create: sys::CreateFn,
+    pub destroy: sys::DestroyFn,
+    pub route_query: sys::RouteQueryFn,
+    pub fetch_output: sys::FetchOutputFn,
+    pub learn_statement: Option<sys::LearnStatementFn>,
+    pub forget_statement: Option<sys::ForgetStatementFn>,
+}
+
+impl Exports {
+    /// Those of a plugin that is a type of this program.
+    pub fn of<P: Plugin>() -> Self {
+        Exports {
+            plugin_info_v1: None,
+            create: entry::create::<P>,
+            destroy: entry::destroy::<P>,
+            route_query: entry::route_query::<P>,
+            fetch_output: entry::fetch_output::<P>,
+            learn_statement: Some(entry::learn_statement::<P>),
+            forget_statement: Some(entry::forget_statement::<P>),
+        }
+    }
+
+    /// Those of a shared library, which stays loaded.
+    ///
+    /// # Errors
+    /// When it cannot be loaded or lacks a symbol.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let library = Library::open(path)?;
+        // SAFETY: the header gives these symbols these types.
+        unsafe {
+            Ok(Exports {
+                plugin_info_v1: Some(std::mem::transmute::<*mut c_void, sys::PluginInfoV1Fn>(
+                    library.symbol(c"pooler_plugin_info_v1")?,
+                )),
+                create: std::mem::transmute::<*mut c_void, sys::CreateFn>(library.symbol(c"pooler_create")?),
+                destroy: std::mem::transmute::<*mut c_void, sys::DestroyFn>(library.symbol(c"pooler_destroy")?),
+                route_query: std::mem::transmute::<*mut c_void, sys::RouteQueryFn>(
+                    library.symbol(c"pooler_route_query")?,
+                ),
+                fetch_output: std::mem::transmute::<*mut c_void, sys::FetchOutputFn>(
+                    library.symbol(c"pooler_fetch_output")?,
+                ),
+                learn_statement: library
+                    .symbol(c"pooler_learn_statement")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::LearnStatementFn>(symbol)),
+                forget_statement: library
+                    .symbol(c"pooler_forget_statement")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::ForgetStatementFn>(symbol)),
+            })
+        }
+    }
+
+    /// What the library says of itself in the handshake: the struct, name, version, SDK.
+    pub fn info(&self) -> Option<(sys::PluginInfo, String, String, String)> {
+        let function = self.plugin_info_v1?;
+        // SAFETY: the header says that the struct and its texts are static data of the library, which stays loaded.
+        unsafe {
+            let info = *function();
+            let text = |text: *const c_char| CStr::from_ptr(text).to_string_lossy().into_owned();
+            Some((info, text(info.name), text(info.version), text(info.sdk)))
+        }
+    }
+}
+
+unsafe extern "C" {
+    fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn dlerror() -> *mut c_char;
+}
+
+const RTLD_NOW: c_int = 2; // RTLD_LOCAL is the default on Linux; on macOS it is 4
+#[cfg(target_os = "macos")]
+const RTLD_LOCAL: c_int = 4;
+#[cfg(not(target_os = "macos"))]
+const RTLD_LOCAL: c_int = 0;
+
+struct Library(*mut c_void);
+
+impl Library {
+    fn open(path: &Path) -> Result<Self, String> {
+        let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|error| error.to_string())?;
+        // SAFETY: `name` is NUL-terminated and lives through the call.
+        let handle = unsafe { dlopen(name.as_ptr(), RTLD_NOW | RTLD_LOCAL) };
+        match handle.is_null() {
+            true => Err(last_error()),
+            false => Ok(Library(handle)),
+        }
+    }
+
+    fn symbol(&self, name: &CStr) -> Result<*mut c_void, String> {
+        // SAFETY: the handle is open, and `name` is NUL-terminated.
+        let symbol = unsafe { dlsym(self.0, name.as_ptr()) };
+        match symbol.is_null() {
+            true => Err(format!("no symbol {name:?}: {}", last_error())),
+            false => Ok(symbol),
+        }
+    }
+}
+
+fn last_error() -> String {
+    // SAFETY: dlerror returns null or a NUL-terminated text that stays until the next call on this thread.
+    unsafe {
+        let text = dlerror();
+        match text.is_null() {
+            true => "unknown error of the dynamic loader".to_owned(),
+            false => CStr::from_ptr(text).to_string_lossy().into_owned(),
+        }
+    }
+}
