@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Ordered: a statement is as bad as its worst part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Access {
+pub enum Access {
     /// Says nothing about where to go: SET, SHOW, transaction control.
     Open,
     Read,

@@ -4,7 +4,7 @@ use crate::access::{Access, access};
 use crate::names::Names;
 use parse_tree::testing::Trees;
 
-static TREES: Trees = Trees::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trees.jsonl"));
+pub(crate) static TREES: Trees = Trees::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trees.jsonl"));
 
 fn check(expected: Access, names: &Names, texts: &[&str]) {
     let wrong: Vec<_> =

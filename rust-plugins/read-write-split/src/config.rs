@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Config {
+pub struct Config {
     /// How long after its last write a session reads from the primary.
     #[serde(deserialize_with = "duration")]
     pub(crate) read_your_writes: Option<Duration>,
