@@ -37,6 +37,7 @@ describe("logger", () => {
     [{ verifier: "hunter2" }],
     [{ secretKey: "hunter2" }],
     [{ url: "postgres://app:hunter2@db/app" }],
+    [{ url: "postgres://app:a/b@hunter2@db/app" }],
     [{ error: new Error("cannot connect to postgres://app:hunter2@db/app") }],
     [{ error: new PoolerError("IO", "no", { detail: "postgresql://app:hunter2@[::1]:5432/app" }) }],
     [{ error: new Error("outer", { cause: new Error("postgres://app:hunter2@db/app") }) }],

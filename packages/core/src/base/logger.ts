@@ -144,7 +144,8 @@ function errorFields(error: Error): Record<string, unknown> {
   return fields;
 }
 
-const urlPassword = /([a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:)[^\s/@]*@/gi;
+// Up to the last "@" of the word: a password that should have been percent-encoded may hold "/" and "@" itself.
+const urlPassword = /([a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:)[^\s"']*@/gi;
 const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
 
 /** Passwords in URLs and private keys do not survive in any text. */

@@ -19,8 +19,16 @@ export function changedKeys(before: PoolerConfig, after: PoolerConfig): string[]
 
 /** The settings that are read once, when the pooler starts. */
 export function needsRestart(key: string): boolean {
-  if (key.startsWith("plugins")) return true;
-  return settingsOf(describeSchema()).some((setting) => setting.key === key && setting.node.changeable !== true);
+  return restartCheck()(key);
+}
+
+function restartCheck(): (key: string) => boolean {
+  const readOnce = new Set(
+    settingsOf(describeSchema())
+      .filter(({ node }) => node.changeable !== true)
+      .map(({ key }) => key),
+  );
+  return (key) => readOnce.has(key) || key.startsWith("plugins");
 }
 
 export interface ReloadPlan {
@@ -34,6 +42,7 @@ export interface ReloadPlan {
 
 export function planReload(running: PoolerConfig, loaded: PoolerConfig): ReloadPlan {
   const changed = changedKeys(running, loaded);
+  const isReadOnce = restartCheck();
   return {
     config: Object.freeze({
       ...loaded,
@@ -44,8 +53,8 @@ export function planReload(running: PoolerConfig, loaded: PoolerConfig): ReloadP
       metrics: running.metrics,
       plugins: running.plugins,
     }),
-    applied: changed.filter((key) => !needsRestart(key)),
-    needRestart: changed.filter(needsRestart),
+    applied: changed.filter((key) => !isReadOnce(key)),
+    needRestart: changed.filter(isReadOnce),
   };
 }
 
