@@ -69,8 +69,9 @@ function checkVerifier(path: KeyPath, verifier: string, auth: AuthMethod, proble
       path,
       "is not a verifier; expected SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key> or md5 and 32 hexadecimal digits, as in pg_authid.rolpassword",
     );
-  } else if (auth !== "trust" && kind !== auth) {
-    problems.value(path, `is made for ${kind}, and listen.auth is ${JSON.stringify(auth)}: this user could never log in`);
+  } else if (auth === "scram-sha-256" && kind === "md5") {
+    // The other way round works: clients of a SCRAM verifier are asked for SCRAM.
+    problems.value(path, `is made for md5, and listen.auth is ${JSON.stringify(auth)}: this user could never log in`);
   }
 }
 
@@ -86,14 +87,15 @@ function checkDatabase(path: KeyPath, database: string, user: FileUser, { databa
   problems.value(path, `there is no database ${showValue(path, database)}; ${rest}`);
 }
 
-/** A verifier proves who a client is, but the pooler cannot log in at a server with it. */
+/** A verifier proves who a client is; at a server it opens only where the very same one is stored. */
 function warnWithoutServerPassword(path: KeyPath, user: UserConfig, { databases, problems }: UserContext): void {
   if (user.verifier === null || user.password !== null || user.serverPassword !== null) return;
   const allowed = databases.filter(({ name }) => user.databases === null || user.databases.includes(name));
   const needy = allowed.flatMap(({ shards }) => hostsOf(shards)).find((host) => host.password === null);
   if (needy === undefined) return;
+  const where = verifierForms["scram-sha-256"].test(user.verifier) ? " and do not store the very same one" : "";
   problems.warn(
     path,
-    `has only a verifier, with which the pooler cannot log in at servers that want a password (${describeHost(needy)}); set server_password, or a user and password in the servers' URLs`,
+    `has only a verifier, with which the pooler cannot log in at servers that want a password${where} (${describeHost(needy)}); set server_password, or user and password in the servers' URLs`,
   );
 }

@@ -205,7 +205,7 @@ describe("warnings", () => {
     ],
     [
       `[databases.app]\nurl = "postgres://u:p@db"\nreplicas = ["postgres://r/app"]\n[users.b]\nverifier = "${verifier}"`,
-      "pooler.toml:4:1: users.b: has only a verifier, with which the pooler cannot log in at servers that want a password (r:5432/app); set server_password, or a user and password in the servers' URLs",
+      "pooler.toml:4:1: users.b: has only a verifier, with which the pooler cannot log in at servers that want a password and do not store the very same one (r:5432/app); set server_password, or user and password in the servers' URLs",
     ],
     [
       `${app}[listen.tls]\ncert = "server.cert.pem"`,
@@ -228,6 +228,8 @@ describe("warnings", () => {
   test.each([
     `[databases.app]\nurl = "postgres://u:p@db"\n[users.b]\nverifier = "${verifier}"`,
     `[databases.app]\nurl = "postgres://db"\n[users.b]\nverifier = "${verifier}"\nserver_password = "x"`,
+    `[listen]\nauth = "md5"\n[databases.app]\nurl = "postgres://u:p@db"\n[users.b]\nverifier = "${verifier}"`,
+    `[listen]\nauth = "md5"\n[databases.app]\nurl = "postgres://u:p@db"\n[users.b]\nverifier = "md5${"a".repeat(32)}"`,
     `[databases.app]\nurl = "postgres://db"\n[databases.other]\nurl = "postgres://u:p@db"\n[users.b]\nverifier = "${verifier}"\ndatabases = ["other"]`,
     '[listen]\nauth = "trust"\n[databases.app]\nurl = "postgres://db"',
     app,

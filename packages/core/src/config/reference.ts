@@ -58,8 +58,8 @@ Editors that know JSON Schema complete and check the file: \`pooler config-schem
 ## Who the pooler is at a server
 
 User and password are looked for in this order: the server's URL; \`user\` and \`password\` of the shard, then of the database; \`server_user\` and
-\`server_password\` of the client's user; the client's own name and \`password\`. A user with only a \`verifier\` cannot be logged in that way:
-the pooler does not know the password, and \`pooler check\` warns.
+\`server_password\` of the client's user; the client's own name and \`password\`. A user with only a \`verifier\` can be logged in
+only at servers that store the very same SCRAM verifier, since the pooler does not know the password; \`pooler check\` warns.
 
 ## Reload
 
