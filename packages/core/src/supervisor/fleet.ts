@@ -91,6 +91,7 @@ class WorkerFleet implements Fleet {
   }
 
   async start(): Promise<void> {
+    if (this.#stopping !== null) throw stoppedWhileStarting();
     try {
       await Promise.all(this.#places.map((place) => new Promise<void>((ready, failed) => this.#spawn(place, { ready, failed }))));
       this.#started = true;
@@ -225,7 +226,7 @@ class WorkerFleet implements Fleet {
     };
     if (this.#stopping !== null) {
       logger.info(fields, `worker ${place.number} ended`);
-      boot.failed(new PoolerError("SHUTTING_DOWN", "the pooler was stopped while it started"));
+      boot.failed(stoppedWhileStarting());
       this.#checkStopped();
       return;
     }
@@ -309,6 +310,10 @@ interface Place {
 interface BootOutcome {
   ready(): void;
   failed(error: PoolerError): void;
+}
+
+function stoppedWhileStarting(): PoolerError {
+  return new PoolerError("SHUTTING_DOWN", "the pooler was stopped while it started");
 }
 
 function describeExit(number: number, exit: WorkerExit): string {

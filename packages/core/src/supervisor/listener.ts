@@ -5,8 +5,8 @@ import { chmodSync, existsSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, isIPv4, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import koffi from "koffi";
 import { PoolerError } from "../base/errors.js";
+import { native } from "../base/native.js";
 import type { ListenConfig } from "../config/types.js";
 import {
   decodePort,
@@ -75,6 +75,8 @@ interface System {
   readonly getName: (fd: number, address: Buffer, length: Buffer) => number;
   readonly control: (fd: number, command: number, value: number) => number;
   readonly close: (fd: number) => number;
+  readonly errno: () => number;
+  readonly errnoName: (errno: number) => string;
 }
 
 function loadSystem(): System {
@@ -83,6 +85,7 @@ function loadSystem(): System {
     throw new PoolerError("NOT_SUPPORTED", `pooler does not run on ${process.platform}`, { hint: "Linux and macOS are supported." });
   }
   // The node binary itself brings libc's symbols along, whichever libc it is.
+  const koffi = native();
   const self = koffi.load(null);
   const fcntl = self.func("int fcntl(int, int, ...)");
   return {
@@ -94,6 +97,8 @@ function loadSystem(): System {
     getName: self.func("int getsockname(int, void *, void *)"),
     control: (fd, command, value) => Number(fcntl(fd, command, "int", value)),
     close: self.func("int close(int)"),
+    errno: () => koffi.errno(),
+    errnoName: (errno) => Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`,
   };
 }
 
@@ -108,12 +113,12 @@ function openOne(system: System, address: SocketAddress, listen: Pick<ListenConf
   const { platform } = system;
   const bytes = encodeSocketAddress(address, platform);
   const fd = system.socket(familyNumber(address, platform), stream, 0);
-  if (fd < 0) throw refusal("socket", koffi.errno(), address);
+  if (fd < 0) throw refusal("socket", system.errnoName(system.errno()), address);
   const check = (call: string, result: number): void => {
     if (result >= 0) return;
-    const errno = koffi.errno();
+    const name = system.errnoName(system.errno());
     system.close(fd);
-    throw refusal(call, errno, address);
+    throw refusal(call, name, address);
   };
   // No other program that is started by this process gets the descriptor: spawn() hands it to workers by name.
   check("fcntl", system.control(fd, setDescriptorFlags, closeOnExec));
@@ -212,8 +217,7 @@ function isMissingAddress(error: PoolerError): boolean {
 }
 
 /** What went wrong, where, and what to do; `cause` is the name of the errno. */
-function refusal(call: string, errno: number, address: SocketAddress): PoolerError {
-  const name = Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+function refusal(call: string, name: string, address: SocketAddress): PoolerError {
   const where =
     address.family === "unix" ? address.path : `${address.family === "ipv6" ? `[${address.host}]` : address.host}:${address.port}`;
   const [what, hint] = reasons[name] ?? [`${call} failed with ${name}`, "See the manual of your system for this error."];

@@ -1,0 +1,39 @@
+// SHOW PLUGINS: the chain in its order, what each plugin is, and what it did. Times are microseconds.
+import type { PluginConfig } from "../config/types.js";
+import type { PluginStats } from "../supervisor/ipc.js";
+import { float8, int4, int8, showCommand, text } from "./console-command.js";
+
+interface Row {
+  readonly position: number;
+  readonly plugin: PluginConfig;
+  /** null: no worker has loaded it yet. */
+  readonly stats: PluginStats | null;
+}
+
+export const showPlugins = showCommand<Row>({
+  name: "SHOW PLUGINS",
+  summary: "The plugin chain in its order: versions, calls, verdicts, errors, time in microseconds.",
+  rows: (view) =>
+    view.config.plugins.map((plugin, index) => ({ position: index + 1, plugin, stats: view.counters.plugins[index] ?? null })),
+  columns: [
+    int4("position", ({ position }) => position),
+    text("name", ({ plugin }) => plugin.name),
+    text("plugin", ({ stats }) => stats?.pluginName ?? null),
+    text("version", ({ plugin, stats }) => stats?.version ?? plugin.packageVersion),
+    text("abi", ({ stats }) => stats?.abi ?? null),
+    text("sdk", ({ stats }) => stats?.sdk ?? null),
+    text("library", ({ plugin }) => plugin.library),
+    text("hooks", ({ stats }) => stats?.hooks.join(",") ?? null),
+    text("capabilities", ({ stats }) => stats?.capabilities.join(",") ?? null),
+    text("on_error", ({ plugin }) => plugin.onError),
+    int8("calls", ({ stats }) => stats?.calls ?? 0),
+    int8("errors", ({ stats }) => stats?.errors ?? 0),
+    int8("verdict_skip", ({ stats }) => stats?.verdicts[0] ?? 0),
+    int8("verdict_forward", ({ stats }) => stats?.verdicts[1] ?? 0),
+    int8("verdict_error", ({ stats }) => stats?.verdicts[2] ?? 0),
+    int8("verdict_rewrite", ({ stats }) => stats?.verdicts[3] ?? 0),
+    int8("verdict_intercept", ({ stats }) => stats?.verdicts[4] ?? 0),
+    int8("total_time", ({ stats }) => Math.round(stats?.timeUs ?? 0)),
+    float8("avg_time", ({ stats }) => (stats === null || stats.calls === 0 ? 0 : stats.timeUs / stats.calls)),
+  ],
+});

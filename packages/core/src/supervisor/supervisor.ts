@@ -1,0 +1,329 @@
+// The composition root of the control plane: listening descriptors, workers, slots, console, metrics, reload and stop.
+// Knows nothing of bytes, and nothing of what happens inside a worker.
+import { closeSync, existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type Console, createConsole } from "../admin/console.js";
+import { type Clock, createClock } from "../base/clock.js";
+import { invariant, PoolerError } from "../base/errors.js";
+import { createLogger, type Logger } from "../base/logger.js";
+import { planReload } from "../config/changes.js";
+import type { PoolerConfig } from "../config/types.js";
+import { type CounterLedger, createCounterLedger } from "../metrics/counter-ledger.js";
+import { type MetricsServer, startMetricsServer } from "../metrics/metrics-server.js";
+import type { PoolerView, WorkerStatus } from "../metrics/pooler-view.js";
+import { createCrashPage, readCrashPage } from "../plugins/crash-page.js";
+import { createFleet, type Fleet } from "./fleet.js";
+import { type Listeners, openListeners } from "./listener.js";
+import { createSlotBroker, type SlotBroker } from "./slot-broker.js";
+import { poolerVersion } from "./version.js";
+import type { CrashPage, WorkerMessage, WorkerProcess } from "./worker-process.js";
+
+export interface SupervisorOptions {
+  readonly config: PoolerConfig;
+  /** Reads the configuration again; throws a PoolerError when it is no good. */
+  readonly reload: () => PoolerConfig;
+  /** Path of the worker's main module; by default this package's own. */
+  readonly workerEntry?: string;
+  readonly logger?: Logger;
+  /** Gives up a start that is under way: startSupervisor() rejects with SHUTTING_DOWN. */
+  readonly abort?: AbortSignal;
+}
+
+export interface Reloaded {
+  /** Keys that changed and were taken over. */
+  readonly applied: readonly string[];
+  /** Keys that changed and are ignored until the next start. */
+  readonly needRestart: readonly string[];
+}
+
+export interface Supervisor {
+  readonly host: string;
+  /** The real one, also when the configuration says 0. */
+  readonly port: number;
+  readonly metrics: { readonly host: string; readonly port: number } | null;
+  /** Process ids of the workers that run now. */
+  readonly workerProcessIds: readonly number[];
+  /** Resolves when everything has ended. */
+  readonly stopped: Promise<void>;
+  /** Rejects with a PoolerError when the new configuration is no good; the old one stays in force. */
+  reload(): Promise<Reloaded>;
+  /** "drain": transactions that are under way may end, for timeouts.drain; "immediate": at once, also after "drain". */
+  stop(mode: "drain" | "immediate"): void;
+}
+
+/** How often workers are asked for their counters when nobody else asks. */
+const sampleMs = 5_000;
+/** How often slots that somebody waits for are looked at. */
+const slotTickMs = 100;
+
+/** Resolves when every worker is ready; rejects with a PoolerError when one cannot start, then nothing is left. */
+export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
+  const logger = options.logger ?? createLogger(options.config.log);
+  const listeners = await openListeners(options.config.listen);
+  for (const warning of listeners.warnings)
+    logger.warn({ event: "listener" }, `not every address of ${options.config.listen.host} is listened on: ${warning}`);
+  const pooler = new PoolerSupervisor(options, logger, createClock(), listeners);
+  const abort = (): void => pooler.abandon();
+  options.abort?.addEventListener("abort", abort);
+  if (options.abort?.aborted === true) abort();
+  try {
+    await pooler.start();
+  } catch (error) {
+    await pooler.release();
+    throw error;
+  } finally {
+    options.abort?.removeEventListener("abort", abort);
+  }
+  return pooler;
+}
+
+class PoolerSupervisor implements Supervisor {
+  readonly stopped: Promise<void>;
+  readonly #options: SupervisorOptions;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #listeners: Listeners;
+  readonly #fleet: Fleet;
+  readonly #broker: SlotBroker;
+  readonly #ledger: CounterLedger;
+  readonly #console: Console;
+  readonly #version = poolerVersion();
+  readonly #startedAtMs: number;
+  #config: PoolerConfig;
+  #metrics: MetricsServer | null = null;
+  #reloading: Promise<unknown> = Promise.resolve();
+  #stopping = false;
+  #slotTimer = false;
+  #sampling = true;
+  #tellStopped: () => void = () => {};
+
+  constructor(options: SupervisorOptions, logger: Logger, clock: Clock, listeners: Listeners) {
+    this.#options = options;
+    this.#logger = logger;
+    this.#clock = clock;
+    this.#listeners = listeners;
+    this.#config = options.config;
+    this.#startedAtMs = clock.wallMs();
+    this.#ledger = createCounterLedger(clock.nowMs());
+    this.stopped = new Promise((tell) => {
+      this.#tellStopped = tell;
+    });
+    this.#broker = createSlotBroker((number, message) => this.#worker(number)?.send(message));
+    this.#console = createConsole({
+      logger,
+      view: (detail) => this.#view(detail),
+      reload: () => this.reload(),
+      pause: (database) => this.#fleet.pause(database),
+      resume: (database) => this.#fleet.resume(database),
+      shutdown: (mode) => this.stop(mode),
+    });
+    this.#fleet = createFleet({
+      entry: options.workerEntry ?? defaultWorkerEntry(),
+      config: options.config,
+      listenerFds: listeners.fds,
+      createCrashPage: openCrashPage,
+      clock,
+      logger,
+      onMessage: (worker, message) => this.#onMessage(worker, message),
+      onGone: (worker) => {
+        this.#broker.gone(worker.number, clock.nowMs());
+        this.#watchSlots();
+      },
+    });
+  }
+
+  get host(): string {
+    return this.#listeners.host;
+  }
+
+  get port(): number {
+    return this.#listeners.port;
+  }
+
+  get metrics(): { readonly host: string; readonly port: number } | null {
+    return this.#metrics === null ? null : { host: this.#metrics.host, port: this.#metrics.port };
+  }
+
+  get workerProcessIds(): readonly number[] {
+    return this.#fleet.workers.map(({ pid }) => pid);
+  }
+
+  async start(): Promise<void> {
+    const { metrics } = this.#config;
+    // Before the workers: an address that is in use is found out at once.
+    if (metrics !== null) {
+      this.#metrics = await startMetricsServer({
+        ...metrics,
+        logger: this.#logger,
+        view: () => this.#view(false),
+        health: () => ({ healthy: this.#fleet.allReady && !this.#stopping, details: { workers: this.#workerStatuses() } }),
+      });
+    }
+    await this.#fleet.start();
+    this.#sampleLater();
+    this.#logger.info(
+      {
+        event: "ready",
+        host: this.host,
+        port: this.port,
+        metricsHost: this.#metrics?.host ?? null,
+        metricsPort: this.#metrics?.port ?? null,
+        workers: this.#config.workers,
+        pid: process.pid,
+        version: this.#version,
+      },
+      "pooler is ready",
+    );
+  }
+
+  reload(): Promise<Reloaded> {
+    // One after another, whether by signal or console.
+    const next = this.#reloading.then(() => this.#reload());
+    this.#reloading = next.catch(() => {});
+    return next;
+  }
+
+  stop(mode: "drain" | "immediate"): void {
+    const drainMs = this.#config.timeouts.drainMs;
+    if (!this.#stopping) {
+      this.#stopping = true;
+      this.#logger.info(
+        { event: "stopping", mode, drainMs },
+        mode === "drain" ? "pooler is stopping: transactions under way may end" : "pooler is stopping at once",
+      );
+      // Whoever connects from now on is refused instead of being left to wait.
+      this.#listeners.close();
+      void this.#fleet.stop(drainMs).then(async () => {
+        await this.release();
+        this.#logger.info({ event: "stopped" }, "pooler has stopped");
+        this.#tellStopped();
+      });
+    } else if (mode === "immediate") {
+      this.#logger.warn({ event: "stopping", mode }, "pooler does not wait any longer");
+    }
+    if (mode === "immediate") this.#fleet.kill();
+  }
+
+  /** While start() waits for the workers: it rejects when they are gone. */
+  abandon(): void {
+    void this.#fleet.stop(0);
+    this.#fleet.kill();
+  }
+
+  /** Everything but the workers, which have ended or never began. */
+  async release(): Promise<void> {
+    this.#sampling = false;
+    this.#listeners.close();
+    await this.#metrics?.close();
+  }
+
+  async #reload(): Promise<Reloaded> {
+    if (this.#stopping) throw new PoolerError("SHUTTING_DOWN", "the pooler is stopping");
+    const plan = planReload(this.#config, this.#options.reload());
+    await this.#fleet.configure(plan.config);
+    this.#config = plan.config;
+    this.#logger.setLevel(plan.config.log.level);
+    const sizes = new Map(plan.config.databases.map(({ name, poolSize }) => [name, poolSize]));
+    this.#broker.resize((key) => sizes.get(key.split("\0")[0] ?? "") ?? null, this.#clock.nowMs());
+    this.#watchSlots();
+    const { applied, needRestart } = plan;
+    this.#logger.info(
+      { event: "reloaded", applied, needRestart },
+      applied.length === 0 ? "configuration reloaded, nothing changed" : `configuration reloaded: ${applied.join(", ")}`,
+    );
+    if (needRestart.length > 0)
+      this.#logger.warn(
+        { event: "reload needs restart", keys: needRestart },
+        `changed, but needs a restart to take effect: ${needRestart.join(", ")}`,
+      );
+    return { applied, needRestart };
+  }
+
+  #onMessage(worker: WorkerProcess, message: Exclude<WorkerMessage, { kind: "terminate" }>): void {
+    switch (message.kind) {
+      case "cancel":
+        for (const other of this.#fleet.workers) if (other !== worker) other.send(message);
+        return;
+      case "slotsWanted":
+        this.#broker.wanted(worker.number, message.key, message.limit, this.#clock.nowMs());
+        this.#watchSlots();
+        return;
+      case "slotsReturned":
+        this.#broker.returned(worker.number, message.key, message.count, this.#clock.nowMs());
+        return;
+      case "console":
+        void this.#console
+          .run(message.user, message.admin, message.sql)
+          .then((result) => worker.send({ kind: "consoleResult", id: message.id, result }));
+        return;
+    }
+  }
+
+  async #view(detail: boolean): Promise<PoolerView> {
+    const snapshots = await this.#fleet.snapshots(detail);
+    for (const snapshot of snapshots) this.#ledger.observe(snapshot);
+    return {
+      config: this.#config,
+      version: this.#version,
+      atMs: this.#clock.wallMs(),
+      startedAtMs: this.#startedAtMs,
+      supervisorMemoryBytes: process.memoryUsage.rss(),
+      workers: this.#workerStatuses(),
+      workerRestarts: this.#fleet.restarts,
+      snapshots,
+      counters: this.#ledger.counters(),
+      recent: this.#ledger.recent(this.#clock.nowMs()),
+      paused: this.#fleet.paused,
+    };
+  }
+
+  #workerStatuses(): WorkerStatus[] {
+    return Array.from({ length: this.#config.workers }, (_, index) => {
+      const worker = this.#worker(index + 1);
+      if (worker === undefined || worker.state === "gone") return { worker: index + 1, state: "down", processId: null };
+      return { worker: index + 1, state: worker.state, processId: worker.pid };
+    });
+  }
+
+  #worker(number: number): WorkerProcess | undefined {
+    return this.#fleet.workers.find((worker) => worker.number === number);
+  }
+
+  /** Counters of a worker that dies are known up to the last time that somebody asked. */
+  #sampleLater(): void {
+    this.#clock
+      .setTimer(sampleMs, () => {
+        void this.#fleet.snapshots(false).then((snapshots) => {
+          if (!this.#sampling) return;
+          for (const snapshot of snapshots) this.#ledger.observe(snapshot);
+          this.#ledger.sample(this.#clock.nowMs());
+          this.#sampleLater();
+        });
+      })
+      .unref();
+  }
+
+  #watchSlots(): void {
+    if (this.#slotTimer || !this.#broker.waiting) return;
+    this.#slotTimer = true;
+    this.#clock
+      .setTimer(slotTickMs, () => {
+        this.#slotTimer = false;
+        this.#broker.tick(this.#clock.nowMs());
+        this.#watchSlots();
+      })
+      .unref();
+  }
+}
+
+function openCrashPage(): CrashPage {
+  const fd = createCrashPage();
+  return { fd, read: () => readCrashPage(fd), close: () => closeSync(fd) };
+}
+
+function defaultWorkerEntry(): string {
+  const candidates = ["../worker/main.js", "../../dist/worker/main.js"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const entry = candidates.find((path) => existsSync(path));
+  invariant(entry !== undefined, `there is no worker to start: neither ${candidates.join(" nor ")}`);
+  return entry;
+}
