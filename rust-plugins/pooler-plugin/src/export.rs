@@ -18,6 +18,8 @@ pub mod capability {
     pub const FACTS: u32 = sys::CAP_FACTS;
     /// Give [`Plugin::learn`](crate::Plugin::learn) the parse tree; implies `FACTS`.
     pub const PARSE_TREE: u32 = sys::CAP_PARSE_TREE;
+    /// Give the fingerprint of statements, which costs half as much as parsing them; implies `FACTS`.
+    pub const FINGERPRINT: u32 = sys::CAP_FINGERPRINT;
 }
 
 /// What a plugin says of itself in the handshake. `export_plugin!` makes it.

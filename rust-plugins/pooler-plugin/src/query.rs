@@ -325,7 +325,8 @@ impl<'a> Query<'a> {
         self.statement.u64(offset_of!(sys::Statement, id))
     }
 
-    /// libpg_query's fingerprint, for statistics only: statements that differ in meaning may share it. 0 when unknown.
+    /// libpg_query's fingerprint, for statistics only: statements that differ in meaning may share it.
+    /// Needs the capability `FINGERPRINT`; 0 when unknown.
     pub fn fingerprint(&self) -> u64 {
         self.statement.u64(offset_of!(sys::Statement, fingerprint))
     }

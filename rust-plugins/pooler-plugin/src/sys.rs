@@ -42,6 +42,8 @@ pub const CAP_EVERY_STATEMENT: u32 = 0x2;
 pub const CAP_FACTS: u32 = 0x4;
 /// `POOLER_CAP_PARSE_TREE`
 pub const CAP_PARSE_TREE: u32 = 0x8;
+/// `POOLER_CAP_FINGERPRINT`
+pub const CAP_FINGERPRINT: u32 = 0x10;
 
 /// `POOLER_PROTOCOL_SIMPLE`
 pub const PROTOCOL_SIMPLE: u32 = 0;

@@ -123,8 +123,11 @@ fn parse<T: for<'e> Decode<'e>>(text: &[u8], type_oid: u32) -> Result<Array<T>, 
     Ok(Array { dimensions, elements })
 }
 
-/// `[1:3][0:1]=` in front of the braces: lower and upper bound of each dimension.
-fn parse_bounds(text: &[u8]) -> Result<(Vec<(i32, i32)>, &[u8]), DecodeError> {
+/// Lower and upper bound.
+type Bounds = (i32, i32);
+
+/// `[1:3][0:1]=` in front of the braces, if it is there: the bounds of each dimension, and what follows.
+fn parse_bounds(text: &[u8]) -> Result<(Vec<Bounds>, &[u8]), DecodeError> {
     let mut bounds = Vec::new();
     let mut rest = text;
     while let [b'[', after @ ..] = rest {

@@ -1,7 +1,7 @@
 //! Reads a plugin's answer back out of its frame, as strictly as the host does.
 
 use crate::decode::Format;
-use crate::frame::{BadFrame, Frame, Record, first_size};
+use crate::frame::{BadFrame, Frame, Record, Records, first_size};
 use crate::output::{NewParameter, Output, Refusal, Rewrite};
 use crate::route::{Role, Route, Shard};
 use crate::rows::{Column, Rows, Value};
@@ -36,8 +36,29 @@ pub(super) fn message(frame: &[u8]) -> String {
     }
 }
 
+/// A slice that neither lies in the header nor leaves what the plugin says it used.
+fn slice(record: Record<'_>, offset: usize) -> Result<Option<&[u8]>, BadFrame> {
+    match record.u32(offset + offset_of!(sys::Slice, offset)) as usize {
+        at if at != 0 && at < first_size::<sys::Output>() => Err(BadFrame("a slice begins in the header")),
+        _ => record.slice(offset),
+    }
+}
+
+/// An array that does not lie in the header, and whose elements are aligned.
+fn array(record: Record<'_>, offset: usize, least: usize) -> Result<Records<'_>, BadFrame> {
+    let at = record.u32(offset + offset_of!(sys::Array, offset)) as usize;
+    let stride = record.u32(offset + offset_of!(sys::Array, stride)) as usize;
+    if at != 0 && at < first_size::<sys::Output>() {
+        return Err(BadFrame("an array begins in the header"));
+    }
+    if at % 8 != 0 || stride % 8 != 0 {
+        return Err(BadFrame("an array is not aligned"));
+    }
+    record.array(offset, least)
+}
+
 fn text(record: Record<'_>, offset: usize) -> Result<Option<String>, BadFrame> {
-    match record.slice(offset)? {
+    match slice(record, offset)? {
         None => Ok(None),
         Some(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Some(text.to_owned())),
@@ -66,16 +87,16 @@ fn read_refusal(output: Record<'_>) -> Result<Refusal, BadFrame> {
 }
 
 fn read_rewrite(output: Record<'_>) -> Result<Rewrite, BadFrame> {
-    let sql = output.slice(offset_of!(sys::Output, sql))?.ok_or(BadFrame("a rewrite has no text"))?;
+    let sql = slice(output, offset_of!(sys::Output, sql))?.ok_or(BadFrame("a rewrite has no text"))?;
     let rewrite = Rewrite::new(sql);
     if output.u32(offset_of!(sys::Output, flags)) & sys::OUT_PARAMETERS == 0 {
         return Ok(rewrite);
     }
-    let array = output.array(offset_of!(sys::Output, parameters), first_size::<sys::Parameter>())?;
+    let array = array(output, offset_of!(sys::Output, parameters), first_size::<sys::Parameter>())?;
     let mut parameters = Vec::with_capacity(array.len());
     for record in array.iter() {
         let null = record.u32(offset_of!(sys::Parameter, flags)) & sys::PARAMETER_NULL != 0;
-        let value = record.slice(offset_of!(sys::Parameter, value))?;
+        let value = slice(record, offset_of!(sys::Parameter, value))?;
         if null != value.is_none() {
             return Err(BadFrame("a parameter has no value and is not NULL, or both"));
         }
@@ -90,7 +111,7 @@ fn read_rewrite(output: Record<'_>) -> Result<Rewrite, BadFrame> {
 
 fn read_rows(output: Record<'_>) -> Result<Rows, BadFrame> {
     let mut columns = Vec::new();
-    for record in output.array(offset_of!(sys::Output, columns), first_size::<sys::Column>())?.iter() {
+    for record in array(output, offset_of!(sys::Output, columns), first_size::<sys::Column>())?.iter() {
         columns.push(Column {
             name: text(record, offset_of!(sys::Column, name))?.ok_or(BadFrame("a column has no name"))?,
             type_oid: record.u32(offset_of!(sys::Column, type_oid)),
@@ -99,7 +120,7 @@ fn read_rows(output: Record<'_>) -> Result<Rows, BadFrame> {
             format: format(record.u32(offset_of!(sys::Column, format)))?,
         });
     }
-    let array = output.array(offset_of!(sys::Output, values), first_size::<sys::Value>())?;
+    let array = array(output, offset_of!(sys::Output, values), first_size::<sys::Value>())?;
     let width = columns.len().max(1);
     if array.len() % width != 0 || (columns.is_empty() && array.len() > 0) {
         return Err(BadFrame("the values do not fill the rows"));
@@ -107,7 +128,7 @@ fn read_rows(output: Record<'_>) -> Result<Rows, BadFrame> {
     let mut values = Vec::with_capacity(array.len());
     for (index, record) in array.iter().enumerate() {
         let null = record.u32(offset_of!(sys::Value, flags)) & sys::VALUE_NULL != 0;
-        values.push(match record.slice(offset_of!(sys::Value, value))? {
+        values.push(match slice(record, offset_of!(sys::Value, value))? {
             _ if null => Value::Null,
             None => return Err(BadFrame("a value is absent and not NULL")),
             Some(bytes) if columns[index % width].format == Format::Binary => Value::binary(bytes),

@@ -4,7 +4,7 @@ use crate::entry;
 use crate::plugin::Plugin;
 use crate::sys;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The functions that the host would look up.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,7 @@ pub struct Exports {
     pub create: sys::CreateFn,
     pub destroy: sys::DestroyFn,
     pub route_query: sys::RouteQueryFn,
-    pub fetch_output: sys::FetchOutputFn,
+    pub fetch_output: Option<sys::FetchOutputFn>,
     pub learn_statement: Option<sys::LearnStatementFn>,
     pub forget_statement: Option<sys::ForgetStatementFn>,
 }
@@ -27,7 +27,7 @@ impl Exports {
             create: entry::create::<P>,
             destroy: entry::destroy::<P>,
             route_query: entry::route_query::<P>,
-            fetch_output: entry::fetch_output::<P>,
+            fetch_output: Some(entry::fetch_output::<P>),
             learn_statement: Some(entry::learn_statement::<P>),
             forget_statement: Some(entry::forget_statement::<P>),
         }
@@ -50,9 +50,10 @@ impl Exports {
                 route_query: std::mem::transmute::<*mut c_void, sys::RouteQueryFn>(
                     library.symbol(c"pooler_route_query")?,
                 ),
-                fetch_output: std::mem::transmute::<*mut c_void, sys::FetchOutputFn>(
-                    library.symbol(c"pooler_fetch_output")?,
-                ),
+                fetch_output: library
+                    .symbol(c"pooler_fetch_output")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::FetchOutputFn>(symbol)),
                 learn_statement: library
                     .symbol(c"pooler_learn_statement")
                     .ok()
@@ -75,6 +76,17 @@ impl Exports {
             Some((info, text(info.name), text(info.version), text(info.sdk)))
         }
     }
+}
+
+/// The shared library that cargo built for the package whose test is running, or for one of its dependencies:
+/// `built_library("audit")` is `libaudit.so` beside the test's program.
+///
+/// # Panics
+/// When the test does not know its own program.
+pub fn built_library(crate_name: &str) -> PathBuf {
+    let program = std::env::current_exe().expect("a test knows its own program");
+    let name = format!("{}{crate_name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    program.with_file_name(name)
 }
 
 unsafe extern "C" {

@@ -36,6 +36,6 @@ mod request;
 mod runner;
 
 pub use buffer::FrameBuffer;
-pub use library::Exports;
+pub use library::{Exports, built_library};
 pub use request::Request;
 pub use runner::{Failure, Runner};

@@ -10,6 +10,9 @@ use std::fmt;
 use std::mem::{offset_of, size_of};
 use std::path::Path;
 
+/// As in the host: no answer may want more.
+const LARGEST_OUTPUT: usize = 64 << 20;
+
 /// A hook that did not answer with a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -141,13 +144,16 @@ impl Runner {
                 output.len() as u32,
             )
         };
-        if status == sys::NEEDS_SPACE {
+        if let (sys::NEEDS_SPACE, Some(fetch_output)) = (status, self.exports.fetch_output) {
+            let wanted = needed(&output);
+            if wanted <= output.len() || wanted > LARGEST_OUTPUT {
+                let message = format!("it wants {wanted} bytes for its answer, it had {}", output.len());
+                return Err(Failure { status, message });
+            }
             self.fetches += 1;
-            output = output_frame(needed(&output));
+            output = output_frame(wanted);
             // SAFETY: as above.
-            status = unsafe {
-                (self.exports.fetch_output)(self.state, output.bytes_mut().as_mut_ptr().cast(), output.len() as u32)
-            };
+            status = unsafe { fetch_output(self.state, output.bytes_mut().as_mut_ptr().cast(), output.len() as u32) };
         }
         if status < 0 {
             return Err(Failure { status, message: answer::message(output.bytes()) });
