@@ -23,7 +23,7 @@ export const errorKinds = {
   NOT_SUPPORTED: kind("0A000", false, "Something that a transaction pooler cannot carry, or that is not built."),
   SESSION_STATE: kind("0A000", false, "The statement would leave state in the session, which transaction pooling cannot carry."),
   ROUTES_DIFFER: kind("0A000", false, "Statements of one batch or transaction belong on different servers."),
-  UNROUTED: kind("0A000", false, "No plugin decided the shard and on_unrouted is \"error\"."),
+  UNROUTED: kind("0A000", false, 'No plugin decided the shard and on_unrouted is "error".'),
   PLUGIN_REFUSED: kind("42501", false, "A plugin answered the statement with an error of its own."),
   PLUGIN_FAILED: kind("XX000", false, "A plugin failed: a panic, a malformed verdict, an answer that does not fit."),
   FACTS_UNAVAILABLE: kind("0A000", false, "A plugin must see what a statement does, and it cannot be found out."),

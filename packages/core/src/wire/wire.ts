@@ -1,14 +1,14 @@
-// One connection as session and server see it: bytes in, bytes out, backpressure. Two engines stand behind it.
+// One connection as session and server see it: bytes in, bytes out, backpressure. Two engines may stand behind it.
 // Knows nothing of the PostgreSQL protocol.
 
-/** Who reads a connection. Called by the engine, never re-entered from within write(). */
+/** Who reads a connection. Called by the engine, never from within a call of Wire's own methods. */
 export interface WireReader {
   /**
    * Bytes [start, end) of `chunk` have come. The view is valid during the call only: who must keep bytes copies them.
    * What it throws is logged and closes this connection.
    */
   onBytes(chunk: Buffer, start: number, end: number): void;
-  /** What was queued by write() has gone out, after write() or queuedBytes said that the mark was passed. */
+  /** What write() had to queue has gone out; called only after `congested` was true. */
   onDrain(): void;
   /** The peer closed, or the connection broke (then with the error). Called once; nothing is called afterwards. */
   onClosed(error: Error | null): void;
@@ -23,22 +23,56 @@ export interface Wire {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly tls: boolean;
+  /** Common name of the peer's certificate that was verified, or null. */
+  readonly peerName: string | null;
   /**
-   * Send bytes [start, end) of `buffer`; what the system does not take is copied. Returns !congested.
+   * Send bytes [start, end) of `buffer`; what the system does not take at once is copied. Returns !congested.
    * After the wire was closed it does nothing.
    */
   write(buffer: Buffer, start: number, end: number): boolean;
-  /** Stop and go on reading. Bytes that were already on their way may still come after pause(). */
+  /** Stop and go on reading. */
   pause(): void;
   resume(): void;
   /** Write what is queued, then close. onClosed follows. */
   end(): void;
   /** Close at once; queued bytes are lost. onClosed(null) follows, not within this call. */
   destroy(): void;
+  /** Go on under TLS: what was queued goes out first in the clear. onSecure when the handshake is done; failures reach onClosed. */
+  startTls(tls: TlsUpgrade, onSecure: () => void): void;
 }
 
-/** Write several small pieces as one: the engine may send them in one system call at uncork(). */
-export interface Corkable {
-  cork(): void;
-  uncork(): void;
+export type TlsUpgrade =
+  | {
+      readonly side: "server";
+      readonly cert: string;
+      readonly key: string;
+      /** Ask for a certificate and refuse a client without a valid one. */
+      readonly clientCa: string | null;
+    }
+  | {
+      readonly side: "client";
+      /** The name that the server's certificate must carry, checked with verify-full only. */
+      readonly host: string;
+      readonly verify: boolean;
+      /** PEM; null: the well-known authorities. */
+      readonly ca: string | null;
+    };
+
+export interface Listener {
+  /** Stop accepting; connections that wait stay with the descriptor's other owners. */
+  close(): void;
+}
+
+export interface DialTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly timeoutMs: number;
+}
+
+/** Makes wires out of an inherited listening descriptor, and to servers. */
+export interface WireEngine {
+  readonly name: "streams" | "sockets";
+  listen(descriptor: number, onAccept: (wire: Wire) => void): Listener;
+  /** `onDialed` gets the wire or the error, once, not within this call. */
+  dial(target: DialTarget, reader: WireReader, onDialed: (error: Error | null, wire: Wire | null) => void): void;
 }

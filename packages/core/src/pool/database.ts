@@ -1,0 +1,197 @@
+// One database as clients ask for it: its shards and hosts, the pools to them, and which pool serves a route.
+import { PoolerError } from "../base/errors.js";
+import type { DatabaseConfig, HostConfig, UserConfig } from "../config/types.js";
+import type { ClusterView } from "../plugins/types.js";
+import { chooseReplica } from "../topology/choose-host.js";
+import { createHostState, type HostState } from "../topology/host-state.js";
+import { HostPool, type PoolContext } from "./host-pool.js";
+
+/** Where a transaction goes. */
+export interface Route {
+  readonly shard: number;
+  readonly role: "primary" | "replica";
+}
+
+interface ShardHosts {
+  readonly primary: HostState;
+  readonly replicas: readonly HostState[];
+}
+
+export interface DatabaseCounters {
+  transactions: number;
+  queries: number;
+  bytesFromClients: number;
+  bytesToClients: number;
+  transactionMs: number;
+  queryMs: number;
+  waitMs: number;
+  serverAssignments: number;
+  clientParses: number;
+  serverParses: number;
+  binds: number;
+  errors: number;
+}
+
+export class Database {
+  config: DatabaseConfig;
+  /** Taken out of the configuration: no new transactions. */
+  removed = false;
+  paused = false;
+  readonly counters: DatabaseCounters = {
+    transactions: 0,
+    queries: 0,
+    bytesFromClients: 0,
+    bytesToClients: 0,
+    transactionMs: 0,
+    queryMs: 0,
+    waitMs: 0,
+    serverAssignments: 0,
+    clientParses: 0,
+    serverParses: 0,
+    binds: 0,
+    errors: 0,
+  };
+  readonly #context: PoolContext;
+  readonly #pools = new Map<string, HostPool>();
+  #shards: readonly ShardHosts[] = [];
+  #view: ClusterView | null = null;
+  #generation = 0;
+
+  constructor(context: PoolContext, config: DatabaseConfig) {
+    this.#context = context;
+    this.config = config;
+    this.configure(config);
+  }
+
+  get pools(): IterableIterator<HostPool> {
+    return this.#pools.values();
+  }
+
+  get shards(): readonly ShardHosts[] {
+    return this.#shards;
+  }
+
+  /** A single target: nothing to decide when there are no plugins. */
+  get singleTarget(): boolean {
+    return this.#shards.length === 1 && this.#shards[0]?.replicas.length === 0;
+  }
+
+  /** What plugins see of it; the same object until something changes. */
+  get view(): ClusterView {
+    this.#view ??= {
+      name: this.config.name,
+      shards: this.#shards.length,
+      generation: this.#generation,
+      hosts: this.#shards
+        .flatMap(({ primary, replicas }) => [primary, ...replicas])
+        .map(({ shard, role, address, up }) => ({ shard, role, address, up, lagMs: null })),
+    };
+    return this.#view;
+  }
+
+  /** A reload: hosts that stay as they were keep their connections. */
+  configure(config: DatabaseConfig): void {
+    const old = new Map(
+      this.#shards
+        .flatMap(({ primary, replicas }) => [primary, ...replicas])
+        .map((host) => [hostKey(host.config, host.shard, host.role), host]),
+    );
+    const state = (host: HostConfig, shard: number, role: "primary" | "replica"): HostState =>
+      old.get(hostKey(host, shard, role)) ?? createHostState(host, shard, role);
+    this.config = config;
+    this.#shards = config.shards.map(({ primary, replicas }, shard) => ({
+      primary: state(primary, shard, "primary"),
+      replicas: replicas.map((replica) => state(replica, shard, "replica")),
+    }));
+    const present = new Set(this.#shards.flatMap(({ primary, replicas }) => [primary, ...replicas]));
+    for (const [key, pool] of this.#pools) {
+      if (present.has(pool.options.host)) {
+        pool.poolSize = config.poolSize;
+      } else {
+        pool.retire();
+        this.#pools.delete(key);
+      }
+    }
+    this.hostChanged();
+  }
+
+  owns(host: HostState): boolean {
+    return this.#shards.some(({ primary, replicas }) => primary === host || replicas.includes(host));
+  }
+
+  /** Something that plugins are told about hosts has changed. */
+  hostChanged(): void {
+    this.#generation++;
+    this.#view = null;
+  }
+
+  /** The pool that serves a route for a user now. */
+  poolFor(user: UserConfig, route: Route): HostPool {
+    const shard = this.#shards[route.shard];
+    if (shard === undefined) throw new PoolerError("UNROUTED", `database "${this.config.name}" has no shard ${route.shard}`);
+    if (route.role === "primary" || shard.replicas.length === 0) return this.#pool(user, shard.primary);
+    const pools = shard.replicas.map((replica) => this.#pool(user, replica));
+    const chosen = chooseReplica(pools.map((pool) => ({ up: pool.options.host.up, load: pool.load })));
+    return pools[chosen] ?? this.#pool(user, shard.primary);
+  }
+
+  poolByKey(key: string): HostPool | undefined {
+    return this.#pools.get(key);
+  }
+
+  pause(): void {
+    this.paused = true;
+    for (const pool of this.pools) pool.pause();
+  }
+
+  resume(): void {
+    this.paused = false;
+    for (const pool of this.pools) pool.resume();
+  }
+
+  /** Servers that are lent. */
+  get leased(): number {
+    let count = 0;
+    for (const pool of this.pools) for (const server of pool.servers) if (server.state === "leased") count++;
+    return count;
+  }
+
+  tick(nowMs: number): void {
+    for (const pool of this.pools) pool.tick(nowMs);
+  }
+
+  retire(): void {
+    this.removed = true;
+    for (const pool of this.pools) pool.retire();
+    this.#pools.clear();
+  }
+
+  closeAll(): void {
+    for (const pool of this.pools) pool.closeAll();
+  }
+
+  #pool(user: UserConfig, host: HostState): HostPool {
+    const { config } = host;
+    const serverUser = config.user ?? user.serverUser ?? user.name;
+    const key = `${this.config.name}\0${serverUser}\0${host.shard}\0${host.role}\0${host.address}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      const password = config.user !== null ? config.password : (user.serverPassword ?? user.password);
+      pool = new HostPool(this.#context, {
+        key,
+        database: this.config.name,
+        user: serverUser,
+        password,
+        host,
+        poolSize: this.config.poolSize,
+      });
+      if (this.paused) pool.pause();
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+}
+
+function hostKey(host: HostConfig, shard: number, role: string): string {
+  return JSON.stringify([shard, role, host]);
+}

@@ -1,0 +1,328 @@
+// The server connections to one host for one database and server user: those that are idle, those that are lent, those who
+// wait. The lists are the states. Limits hold for all workers together through the slot source.
+
+import type { Clock, Timer } from "../base/clock.js";
+import { PoolerError } from "../base/errors.js";
+import type { Logger } from "../base/logger.js";
+import type { LimitsConfig, TimeoutsConfig } from "../config/types.js";
+import { openServer } from "../server/handshake.js";
+import { Server, type ServerOwner } from "../server/server.js";
+import { type Settings, sameSettings } from "../session/settings.js";
+import type { HostState } from "../topology/host-state.js";
+import type { WireEngine } from "../wire/wire.js";
+import type { SlotSource } from "./slot-source.js";
+
+export interface Waiter {
+  readonly settings: Settings;
+  /** Monotonic milliseconds. */
+  waitingSinceMs: number;
+  /** The server is its to lease. */
+  onServer(server: Server): void;
+  /** Nobody will come from this pool. `hostDown`: another host may do. */
+  onNoServer(error: PoolerError, hostDown: boolean): void;
+}
+
+/** What all pools of a worker share. */
+export interface PoolContext {
+  readonly engine: WireEngine;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly slots: SlotSource;
+  limits: LimitsConfig;
+  timeouts: TimeoutsConfig;
+  nextServerId(): number;
+  onHostChanged(host: HostState): void;
+  readonly totals: { serversOpened: number; serversLost: number };
+}
+
+export interface HostPoolOptions {
+  readonly key: string;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string | null;
+  readonly host: HostState;
+  readonly poolSize: number;
+}
+
+/** How many idle servers are looked at for one that has the client's settings already. */
+const settingsSearchDepth = 8;
+
+export class HostPool implements ServerOwner {
+  readonly options: HostPoolOptions;
+  readonly servers = new Set<Server>();
+  /** Last in, first out: the rest may go after their idle time. */
+  readonly idle: Server[] = [];
+  readonly waiters: Waiter[] = [];
+  connecting = 0;
+  paused = false;
+  poolSize: number;
+  /** ParameterStatus of the last server that was greeted. */
+  greeting: ReadonlyMap<string, string> | null = null;
+  #retryAtMs = 0;
+  #lastError: PoolerError | null = null;
+  #retryTimer: Timer | null = null;
+  #retired = false;
+  /** Connections that another worker waits for, and whether it comes first. */
+  #surplus = 0;
+  #surplusUrgent = false;
+  readonly #greetingWaiters: ((error: PoolerError | null) => void)[] = [];
+  readonly #context: PoolContext;
+
+  constructor(context: PoolContext, options: HostPoolOptions) {
+    this.#context = context;
+    this.options = options;
+    this.poolSize = options.poolSize;
+  }
+
+  get active(): number {
+    return this.servers.size - this.idle.length;
+  }
+
+  get load(): number {
+    return this.active + this.waiters.length;
+  }
+
+  /** A server now, or null: the waiter is called later, or an error when it cannot be had. */
+  acquire(waiter: Waiter): Server | PoolerError | null {
+    if (!this.paused && this.waiters.length === 0) {
+      const server = this.#takeIdle(waiter.settings);
+      if (server !== null) return server;
+    }
+    const error = this.#unavailable();
+    if (error !== null) return error;
+    waiter.waitingSinceMs = this.#context.clock.nowMs();
+    this.waiters.push(waiter);
+    this.#openIfWanted();
+    return null;
+  }
+
+  /** The waiter left: its client is gone, or its time is up. */
+  forget(waiter: Waiter): void {
+    const at = this.waiters.indexOf(waiter);
+    if (at >= 0) this.waiters.splice(at, 1);
+  }
+
+  /** Calls back when the greeting is known: at once when it is. */
+  withGreeting(callback: (error: PoolerError | null) => void): void {
+    if (this.greeting !== null) return callback(null);
+    const error = this.#unavailable();
+    if (error !== null) return callback(error);
+    this.#greetingWaiters.push(callback);
+    this.#openIfWanted();
+  }
+
+  /** Every so often: close what was idle or alive for too long, tell those who waited for too long. */
+  tick(nowMs: number): void {
+    const { timeouts } = this.#context;
+    for (let i = this.idle.length - 1; i >= 0; i--) {
+      const server = this.idle[i] as Server;
+      const tooIdle = timeouts.serverIdleMs > 0 && nowMs - server.idleSinceMs > timeouts.serverIdleMs;
+      const tooOld = timeouts.serverLifetimeMs > 0 && nowMs - server.connectedAtMs > timeouts.serverLifetimeMs;
+      if (tooIdle || tooOld) server.close(null);
+    }
+    if (timeouts.queryWaitMs === 0) return;
+    while (this.waiters.length > 0 && nowMs - (this.waiters[0] as Waiter).waitingSinceMs >= timeouts.queryWaitMs) {
+      const waiter = this.waiters.shift() as Waiter;
+      const what = this.paused ? new PoolerError("PAUSED", `database "${this.options.database}" is paused`) : this.#waitTimeout();
+      waiter.onNoServer(what, false);
+    }
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.#serveWaiters();
+  }
+
+  /** The configuration has no such pool any more: servers go as they come free. */
+  retire(): void {
+    this.#retired = true;
+    this.#retryTimer?.cancel();
+    for (const server of [...this.servers]) {
+      server.retired = true;
+      if (server.state === "idle") server.close(null);
+    }
+    for (const waiter of this.waiters.splice(0))
+      waiter.onNoServer(new PoolerError("HOST_DOWN", `${this.#where} was taken out of the configuration`), true);
+  }
+
+  /** Another worker waits for `count` slots: idle connections go now, others as they come free. See ipc.ts, slotsWanted. */
+  giveUp(count: number, urgent: boolean): void {
+    this.#surplus = count;
+    this.#surplusUrgent = urgent;
+    while (this.#surplus > 0 && this.idle.length > 0) {
+      this.#surplus--;
+      this.idle[0]?.close(null);
+    }
+  }
+
+  /** The supervisor lent slots. */
+  onSlots(): void {
+    this.#openIfWanted();
+    // Whoever wanted it is gone or was served by another connection.
+    if (this.waiters.length === 0 && this.#greetingWaiters.length === 0) this.#context.slots.returnFree(this.options.key);
+  }
+
+  closeAll(): void {
+    this.#retryTimer?.cancel();
+    for (const server of [...this.servers]) server.close(null);
+  }
+
+  // --- ServerOwner
+
+  onIdle(server: Server): void {
+    const { timeouts, clock } = this.#context;
+    const tooOld = timeouts.serverLifetimeMs > 0 && clock.nowMs() - server.connectedAtMs > timeouts.serverLifetimeMs;
+    const wantedElsewhere = this.#surplus > 0 && (this.#surplusUrgent || this.waiters.length === 0);
+    if (wantedElsewhere) this.#surplus--;
+    if (this.#retired || tooOld || wantedElsewhere) {
+      server.close(null);
+      return;
+    }
+    this.idle.push(server);
+    this.#serveWaiters();
+  }
+
+  onClosed(server: Server, error: PoolerError | null): void {
+    this.servers.delete(server);
+    const at = this.idle.indexOf(server);
+    if (at >= 0) this.idle.splice(at, 1);
+    this.#context.slots.giveBack(this.options.key);
+    if (error !== null) {
+      this.#context.totals.serversLost++;
+      this.#context.log.warn(
+        { server: server.id, host: this.options.host.address, database: this.options.database, error },
+        "a server connection was lost",
+      );
+    }
+    if (!this.#retired) this.#openIfWanted();
+  }
+
+  onServerParameter(server: Server, name: string, value: string): void {
+    if (name !== "in_hot_standby" || server.state === "leased") return;
+    this.#context.log.info({ host: this.options.host.address, value }, "a server said that it is a standby or no longer one");
+  }
+
+  // --- Inside
+
+  get #where(): string {
+    return `${this.options.host.role} ${this.options.host.address} of shard ${this.options.host.shard}`;
+  }
+
+  #waitTimeout(): PoolerError {
+    const waited = this.#context.timeouts.queryWaitMs;
+    return new PoolerError("WAIT_TIMEOUT", `no server connection came free within ${waited} ms`, {
+      detail: `${this.#where}: ${this.active} of ${this.poolSize} connections are in use, ${this.waiters.length} clients wait.`,
+      hint: "Raise pool_size of the database or timeouts.query_wait, or look for long transactions.",
+    });
+  }
+
+  #unavailable(): PoolerError | null {
+    if (this.servers.size > 0 || this.#lastError === null || this.#context.clock.nowMs() >= this.#retryAtMs) return null;
+    return this.#lastError;
+  }
+
+  #takeIdle(settings: Settings): Server | null {
+    const { idle } = this;
+    const last = idle.length - 1;
+    if (last < 0) return null;
+    for (let i = last; i >= 0 && i > last - settingsSearchDepth; i--) {
+      const server = idle[i] as Server;
+      if (!sameSettings(server.settings, settings)) continue;
+      if (i === last) idle.pop();
+      else idle.splice(i, 1);
+      return server;
+    }
+    return idle.pop() as Server;
+  }
+
+  #serveWaiters(): void {
+    while (!this.paused && this.waiters.length > 0 && this.idle.length > 0) {
+      const waiter = this.waiters.shift() as Waiter;
+      const server = this.#takeIdle(waiter.settings) as Server;
+      waiter.onServer(server);
+    }
+    this.#openIfWanted();
+  }
+
+  #openIfWanted(): void {
+    const wanted = Math.max(this.waiters.length, this.#greetingWaiters.length > 0 ? 1 : 0);
+    while (!this.#retired && this.connecting < wanted && this.#context.clock.nowMs() >= this.#retryAtMs) {
+      if (!this.#context.slots.take(this.options.key, this.poolSize)) return;
+      this.#open();
+    }
+  }
+
+  #open(): void {
+    this.connecting++;
+    const { host, user, password } = this.options;
+    const { engine, timeouts, clock, log, limits, totals } = this.#context;
+    openServer(engine, { ...host.config, user, password, timeoutMs: timeouts.serverConnectMs }, (error, wire, greeting) => {
+      this.connecting--;
+      if (wire === null || greeting === null) {
+        this.#context.slots.giveBack(this.options.key);
+        this.#openFailed(error ?? new PoolerError("HOST_DOWN", `${this.#where} cannot be reached`));
+        return;
+      }
+      totals.serversOpened++;
+      this.#lastError = null;
+      this.#retryAtMs = 0;
+      if (!host.up) this.#markUp();
+      this.greeting = greeting.parameters;
+      const server = new Server({
+        id: this.#context.nextServerId(),
+        wire,
+        owner: this,
+        identity: greeting.identity,
+        statementLimit: limits.maxServerStatements,
+        nowMs: clock.nowMs(),
+        log,
+      });
+      wire.reader = server;
+      this.servers.add(server);
+      for (const callback of this.#greetingWaiters.splice(0)) callback(null);
+      this.onIdle(server);
+    });
+  }
+
+  #openFailed(error: PoolerError): void {
+    const { clock, timeouts, log } = this.#context;
+    const { host } = this.options;
+    const hostDown = error.code === "HOST_DOWN";
+    this.#lastError = error;
+    this.#retryAtMs = clock.nowMs() + (hostDown ? timeouts.hostRetryMs : Math.min(timeouts.hostRetryMs, 1_000));
+    log.error({ host: host.address, shard: host.shard, role: host.role, error }, "a server connection could not be opened");
+    if (hostDown && host.up) {
+      host.up = false;
+      host.downSinceMs = clock.wallMs();
+      this.#context.onHostChanged(host);
+    }
+    host.lastError = error;
+    this.#retryTimer?.cancel();
+    this.#retryTimer = clock.setTimer(this.#retryAtMs - clock.nowMs(), () => this.#probe());
+    for (const callback of this.#greetingWaiters.splice(0)) callback(error);
+    // With other connections alive those who wait are still served by them.
+    if (this.servers.size > 0 && !hostDown) return;
+    for (const waiter of this.waiters.splice(0)) waiter.onNoServer(error, hostDown);
+  }
+
+  /** Is it back? Tried while it is down, and when somebody waits. */
+  #probe(): void {
+    this.#retryAtMs = 0;
+    if (this.#retired || this.connecting > 0) return;
+    if (!this.options.host.up && this.#context.slots.take(this.options.key, this.poolSize)) this.#open();
+    else this.#openIfWanted();
+  }
+
+  #markUp(): void {
+    const { host } = this.options;
+    host.up = true;
+    host.downSinceMs = null;
+    host.lastError = null;
+    this.#context.log.info({ host: host.address, shard: host.shard, role: host.role }, "a host is back");
+    this.#context.onHostChanged(host);
+  }
+}

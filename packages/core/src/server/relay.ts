@@ -1,0 +1,250 @@
+// Reads what a server says and passes it on in whole ranges: looks at headers, and inside only of ReadyForQuery,
+// ErrorResponse and ParameterStatus. Knows nothing of sessions or pools. Hot: no allocation per message.
+//
+//   chunk  |  body of the message before  | T…… | D…… | D…… | C… | Z | N (cut off)
+//          |<------------- one write to the client ------------->|     kept: header or whole, see below
+//
+// A header that is cut off is kept until it is whole. A body that is cut off is passed on (or dropped) as it comes,
+// except of the three kinds that must be seen whole.
+import { PoolerError } from "../base/errors.js";
+import { Backend, HEADER_BYTES, MAX_MESSAGE_BYTES } from "../protocol/codes.js";
+import { readInt32 } from "../protocol/message-writer.js";
+import { Expect, endsReply, Hide, type ReplyQueue } from "./reply-queue.js";
+
+export interface RelayTarget {
+  /** Bytes for the client; the view is valid during the call only. */
+  deliver(buffer: Buffer, start: number, end: number): void;
+  /** A ReadyForQuery came; `status` as the server said it. */
+  onReady(status: number): void;
+  /**
+   * A whole ErrorResponse [start, end), header included. Answers what the client gets: the same bytes (true), or nothing
+   * because the target deals with it (false).
+   */
+  onError(buffer: Buffer, start: number, end: number, hidden: boolean): boolean;
+  /** A whole ParameterStatus [start, end), header included. */
+  onParameterStatus(buffer: Buffer, start: number, end: number): void;
+  /** The server waits for COPY data. */
+  onCopyIn(): void;
+  /** May the client see NotificationResponse? */
+  readonly passesNotifications: boolean;
+}
+
+/** Larger ErrorResponses are not looked into, larger ParameterStatus are refused. */
+const largestWholeBytes = 1 << 20;
+
+export class Relay {
+  readonly #queue: ReplyQueue;
+  readonly #target: RelayTarget;
+  /** A header that came in pieces. */
+  readonly #header = Buffer.alloc(HEADER_BYTES);
+  #headerBytes = 0;
+  /** Bytes of the current body still to come, and what becomes of them. */
+  #rest = 0;
+  #passing = false;
+  /** A message that must be seen whole and came in pieces. */
+  #whole: Buffer | null = null;
+  #wholeBytes = 0;
+
+  constructor(queue: ReplyQueue, target: RelayTarget) {
+    this.#queue = queue;
+    this.#target = target;
+  }
+
+  /** The client has got the beginning of a message whose end has not come. */
+  get insideMessage(): boolean {
+    return this.#rest > 0 && this.#passing;
+  }
+
+  /** Throws PoolerError PROTOCOL_VIOLATION when the server breaks the protocol: the connection cannot be used any more. */
+  read(chunk: Buffer, start: number, end: number): void {
+    let at = start;
+    if (this.#headerBytes > 0) at = this.#finishHeader(chunk, at, end);
+    if (this.#whole !== null) at = this.#finishWhole(chunk, at, end);
+    let from = at; // start of the range that is to be passed on
+    if (this.#rest > 0) {
+      const taken = Math.min(this.#rest, end - at);
+      this.#rest -= taken;
+      at += taken;
+      if (!this.#passing) from = at;
+    }
+    while (at < end) {
+      if (end - at < HEADER_BYTES) {
+        this.#flush(chunk, from, at);
+        chunk.copy(this.#header, 0, at, end);
+        this.#headerBytes = end - at;
+        return;
+      }
+      const type = chunk[at] as number;
+      const length = checkLength(type, readInt32(chunk, at + 1));
+      const stop = at + 1 + length;
+      if (mustBeWhole(type, length)) {
+        if (stop > end) {
+          this.#flush(chunk, from, at);
+          this.#keep(chunk, at, end, 1 + length);
+          return;
+        }
+        // Its handling may hand the server to another client: what came before must be out.
+        const keep = this.#handle(type, chunk, at, stop, from);
+        from = keep ? at : stop;
+        if (type === Backend.READY_FOR_QUERY) from = stop;
+        at = stop;
+        continue;
+      }
+      const passing = this.#classify(type);
+      if (!passing) {
+        this.#flush(chunk, from, at);
+        from = Math.min(stop, end);
+      }
+      if (stop > end) {
+        this.#rest = stop - end;
+        this.#passing = passing;
+        at = end;
+        break;
+      }
+      at = stop;
+      if (this.#queue.headKind === Expect.LOCAL) {
+        this.#flush(chunk, from, at);
+        from = at;
+        this.deliverLocal();
+      }
+    }
+    this.#flush(chunk, from, end);
+  }
+
+  /** Deliver the local replies whose turn it is; call after pushing one when nothing is owed before it. */
+  deliverLocal(): void {
+    for (let local = this.#queue.headLocal; local !== null; local = this.#queue.headLocal) {
+      this.#queue.pop();
+      this.#target.deliver(local, 0, local.length);
+    }
+  }
+
+  #flush(chunk: Buffer, from: number, to: number): void {
+    if (from < to) this.#target.deliver(chunk, from, to);
+  }
+
+  /** Completes a split header; what belongs to its body is left to the caller. Returns the position after what was used. */
+  #finishHeader(chunk: Buffer, start: number, end: number): number {
+    const taken = Math.min(HEADER_BYTES - this.#headerBytes, end - start);
+    chunk.copy(this.#header, this.#headerBytes, start, start + taken);
+    this.#headerBytes += taken;
+    if (this.#headerBytes < HEADER_BYTES) return start + taken;
+    this.#headerBytes = 0;
+    const type = this.#header[0] as number;
+    const length = checkLength(type, readInt32(this.#header, 1));
+    if (mustBeWhole(type, length)) {
+      this.#keep(this.#header, 0, HEADER_BYTES, 1 + length);
+      return start + taken;
+    }
+    const passing = this.#classify(type);
+    if (passing) this.#target.deliver(this.#header, 0, HEADER_BYTES);
+    this.#rest = length - 4;
+    this.#passing = passing;
+    if (this.#rest === 0) this.deliverLocal();
+    return start + taken;
+  }
+
+  #keep(chunk: Buffer, start: number, end: number, totalBytes: number): void {
+    this.#whole = Buffer.allocUnsafe(totalBytes);
+    this.#wholeBytes = chunk.copy(this.#whole, 0, start, end);
+  }
+
+  #finishWhole(chunk: Buffer, start: number, end: number): number {
+    const whole = this.#whole as Buffer;
+    const taken = Math.min(whole.length - this.#wholeBytes, end - start);
+    this.#wholeBytes += chunk.copy(whole, this.#wholeBytes, start, start + taken);
+    if (this.#wholeBytes === whole.length) {
+      this.#whole = null;
+      const keep = this.#handle(whole[0] as number, whole, 0, whole.length, 0);
+      if (keep) this.#target.deliver(whole, 0, whole.length);
+    }
+    return start + taken;
+  }
+
+  /**
+   * A message that was seen whole. Returns whether it stays in the range to pass on. ReadyForQuery is delivered here,
+   * together with what came before it from `from` on.
+   */
+  #handle(type: number, buffer: Buffer, start: number, stop: number, from: number): boolean {
+    const queue = this.#queue;
+    const hide = queue.headHide;
+    if (type === Backend.PARAMETER_STATUS) {
+      this.#target.onParameterStatus(buffer, start, stop);
+      if (!queue.empty && hide !== Hide.ALL) return true;
+      this.#flush(buffer, from, start);
+      return false;
+    }
+    if (type === Backend.ERROR_RESPONSE) {
+      queue.skipToReady();
+      const hidden = !queue.empty && (queue.headHide & Hide.ALL) !== 0;
+      this.#flush(buffer, from, start);
+      return this.#target.onError(buffer, start, stop, hidden);
+    }
+    // ReadyForQuery
+    const status = buffer[start + HEADER_BYTES] as number;
+    const kind = queue.headKind;
+    if (kind !== Expect.UNTIL_READY && kind !== Expect.QUERY && kind !== Expect.SYNC) throw unexpected(type, kind);
+    if ((hide & Hide.ALL) !== 0) {
+      this.#flush(buffer, from, start);
+    } else if (queue.headStatus !== 0 && queue.headStatus !== status) {
+      this.#flush(buffer, from, start);
+      const patched = Buffer.from(buffer.subarray(start, stop));
+      patched[HEADER_BYTES] = queue.headStatus;
+      this.#target.deliver(patched, 0, patched.length);
+    } else {
+      this.#flush(buffer, from, stop);
+    }
+    queue.complete();
+    this.deliverLocal();
+    this.#target.onReady(status);
+    return false;
+  }
+
+  /** A message whose body does not matter. Returns whether the client gets it. */
+  #classify(type: number): boolean {
+    const queue = this.#queue;
+    switch (type) {
+      case Backend.NOTICE_RESPONSE:
+        return !queue.empty && (queue.headHide & Hide.ALL) === 0;
+      case Backend.NOTIFICATION_RESPONSE:
+        return this.#target.passesNotifications;
+    }
+    const kind = queue.headKind;
+    const hide = queue.headHide;
+    const ends = endsReply(kind, type);
+    if (ends < 0) throw unexpected(type, kind);
+    if (type === Backend.COPY_IN_RESPONSE) this.#target.onCopyIn();
+    if (ends === 1) queue.complete();
+    if (hide === Hide.NOTHING) return true;
+    if ((hide & Hide.ALL) !== 0) return false;
+    if (type === Backend.PARAMETER_DESCRIPTION) return (hide & Hide.PARAMETER_DESCRIPTION) === 0;
+    return (hide & Hide.ROW_DESCRIPTION) === 0;
+  }
+}
+
+function mustBeWhole(type: number, length: number): boolean {
+  switch (type) {
+    case Backend.READY_FOR_QUERY:
+      if (length !== 5) throw new PoolerError("PROTOCOL_VIOLATION", `the server sent a ReadyForQuery of ${length} bytes`);
+      return true;
+    case Backend.PARAMETER_STATUS:
+    case Backend.ERROR_RESPONSE:
+      if (length > largestWholeBytes)
+        throw new PoolerError("PROTOCOL_VIOLATION", `the server sent a message "${String.fromCharCode(type)}" of ${length} bytes`);
+      return true;
+    default:
+      return false;
+  }
+}
+
+function checkLength(type: number, length: number): number {
+  if (length < 4 || length > MAX_MESSAGE_BYTES) {
+    throw new PoolerError("PROTOCOL_VIOLATION", `the server sent a message of type 0x${type.toString(16)} with the length ${length}`);
+  }
+  return length;
+}
+
+function unexpected(type: number, kind: number): PoolerError {
+  const name = Object.entries(Expect).find(([, value]) => value === kind)?.[0] ?? "nothing";
+  return new PoolerError("PROTOCOL_VIOLATION", `the server sent an unexpected message "${String.fromCharCode(type)}" (expected: ${name})`);
+}

@@ -1,0 +1,83 @@
+// The last unit that was sent with statements prepared earlier, kept so that it can be sent once more when the server turns
+// out to have lost them or to hold a plan that no longer fits ("cached plan must not change result type"). Only when no
+// transaction was open and the client has seen nothing of it.
+import type { ReadError } from "../protocol/backend.js";
+import type { MessageWriter } from "../protocol/message-writer.js";
+import { type GlobalStatement, type PreparedStatements, writeClose } from "./global-statement.js";
+import { Expect, Hide, type ReplyQueue } from "./reply-queue.js";
+
+/** The part of a server that is needed to send a unit again. */
+export interface RetryTarget {
+  readonly visible: boolean;
+  unknownState: boolean;
+  readonly requestAtMs: number;
+  readonly prepared: PreparedStatements;
+  readonly replies: ReplyQueue;
+  readonly writer: MessageWriter;
+  beginUnit(nowMs: number): void;
+  send(buffer: Buffer, start: number, end: number): boolean;
+}
+
+/** Larger units are not kept: their error reaches the client. */
+const largestBytes = 64 * 1024;
+
+export class RetryUnit {
+  wanted = false;
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+  #statements: GlobalStatement[] = [];
+
+  /** The unit that is about to be sent; an UNTIL_READY entry stands for all of its replies. */
+  remember(buffer: Buffer, start: number, end: number): void {
+    this.#length = end - start;
+    if (this.#length > largestBytes) {
+      this.#length = 0;
+      return;
+    }
+    if (this.#bytes.length < this.#length) this.#bytes = Buffer.allocUnsafe(Math.max(512, this.#length * 2));
+    buffer.copy(this.#bytes, 0, start, end);
+  }
+
+  /** The unit uses it; call before remember(). */
+  uses(statement: GlobalStatement): void {
+    if (!this.#statements.includes(statement)) this.#statements.push(statement);
+  }
+
+  forget(): void {
+    this.#length = 0;
+    this.#statements.length = 0;
+    this.wanted = false;
+  }
+
+  /** An ErrorResponse came: is the unit to be sent again? Otherwise what is stale is at least prepared anew next time. */
+  considers(server: RetryTarget, error: ReadError): boolean {
+    const stale =
+      error.sqlstate === "26000" || (error.sqlstate === "0A000" && error.message.includes("cached plan must not change result type"));
+    if (!stale || this.#statements.length === 0) return false;
+    if (this.#length === 0 || server.visible) {
+      for (const statement of this.#statements) server.prepared.remove(statement);
+      server.unknownState = true; // the names may still be taken there
+      return false;
+    }
+    this.wanted = true;
+    return true;
+  }
+
+  /** The server is ready after the failed try. */
+  send(server: RetryTarget): void {
+    this.wanted = false;
+    const { writer } = server;
+    writer.reset();
+    for (const statement of this.#statements) {
+      writeClose(writer, statement);
+      server.replies.push(Expect.CLOSE, Hide.ALL);
+      writer.bytes(statement.parseMessage);
+      server.replies.push(Expect.PARSE, Hide.ALL);
+    }
+    writer.bytes(this.#bytes, 0, this.#length);
+    server.replies.push(Expect.UNTIL_READY);
+    this.#length = 0;
+    server.beginUnit(server.requestAtMs);
+    server.send(writer.buffer, 0, writer.length);
+  }
+}

@@ -1,0 +1,358 @@
+// One connection to PostgreSQL after its handshake: who has it, what it still owes, what state it carries.
+//
+//   idle ──lease()──▶ leased ──release()──▶ idle
+//                        │ unknown state, an open transaction, or a cancel on its way
+//                        ▼
+//                    resetting ──clean──▶ idle          any state ──lost, broken, retired──▶ closed
+//
+// Knows nothing of sessions beyond the Lessee interface, and of the pool beyond ServerOwner.
+import { invariant, PoolerError } from "../base/errors.js";
+import type { Logger } from "../base/logger.js";
+import { readError, readParameterStatus } from "../protocol/backend.js";
+import { Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
+import { MessageWriter } from "../protocol/message-writer.js";
+import { noSettings, type Settings } from "../session/settings.js";
+import type { Wire, WireReader } from "../wire/wire.js";
+import { PreparedStatements, writeClose } from "./global-statement.js";
+import { Relay, type RelayTarget } from "./relay.js";
+import { Expect, Hide, ReplyQueue } from "./reply-queue.js";
+import { RetryUnit } from "./retry-unit.js";
+
+/** Who has a server on lease. */
+export interface Lessee {
+  readonly id: number;
+  /** Bytes for the client; the view is valid during the call only. Returns false when the client reads too slowly. */
+  deliver(buffer: Buffer, start: number, end: number): boolean;
+  /** A ReadyForQuery came. `owed`: more replies are expected. */
+  onReady(status: number, failed: boolean, owed: boolean): void;
+  /** The server waits for COPY data. */
+  onCopyIn(): void;
+  /** What was queued for the server has gone out. */
+  onServerDrain(): void;
+  /** The server reports a setting of its session. */
+  onParameter(name: string, value: string): void;
+  /** The connection is gone; the lease is over. `broken`: in the middle of a message that the client has the beginning of. */
+  onServerLost(error: PoolerError, broken: boolean): void;
+  /** Are settings expected to change now (SET, or the end of a transaction with SET LOCAL)? */
+  readonly changesSettings: boolean;
+  readonly passesNotifications: boolean;
+}
+
+export interface ServerOwner {
+  /** The server can be lent again. */
+  onIdle(server: Server): void;
+  onClosed(server: Server, error: PoolerError | null): void;
+  /** The server said something of itself while nobody asked, e.g. in_hot_standby. */
+  onServerParameter(server: Server, name: string, value: string): void;
+}
+
+export type ServerState = "idle" | "leased" | "resetting" | "closed";
+
+export interface ServerIdentity {
+  readonly remoteProcessId: number;
+  readonly remoteSecretKey: number;
+}
+
+const discardAll = (() => {
+  const writer = new MessageWriter(64);
+  return writer.begin(Frontend.QUERY).cstring("ROLLBACK").end().begin(Frontend.QUERY).cstring("DISCARD ALL").end().toBuffer();
+})();
+const rollback = new MessageWriter(32).begin(Frontend.QUERY).cstring("ROLLBACK").end().toBuffer();
+const terminate = Buffer.from([Frontend.TERMINATE, 0, 0, 0, 4]);
+
+export class Server implements WireReader, RelayTarget {
+  readonly id: number;
+  readonly wire: Wire;
+  readonly owner: ServerOwner;
+  readonly identity: ServerIdentity;
+  readonly replies = new ReplyQueue();
+  readonly prepared: PreparedStatements;
+  readonly retry = new RetryUnit();
+  readonly connectedAtMs: number;
+  state: ServerState = "idle";
+  lessee: Lessee | null = null;
+  /** As the last ReadyForQuery said. */
+  status: number = TransactionStatus.IDLE;
+  /** What SETs have made of the session. */
+  settings: Settings = noSettings;
+  /** The client statement that the server's unnamed statement stands for, or null. */
+  unnamed: object | null = null;
+  /** Something may have been left in the session that nobody keeps account of. */
+  unknownState = false;
+  /** Close when it comes free. */
+  retired = false;
+  /** Bytes were delivered to the client since the current unit was sent. */
+  visible = false;
+  idleSinceMs: number;
+  requestAtMs = 0;
+  /** Cancel connections that have not ended yet. */
+  #cancels = 0;
+  #failed = false;
+  #paused = false;
+  /** The FATAL error that the server said before it closed. */
+  #lastWords: PoolerError | null = null;
+  /** The error that the client gets in place of the next one, as a whole message. */
+  #substituteError: Buffer | null = null;
+  /** The first error that was hidden since the last visible reply, as a whole message. */
+  #hiddenError: Buffer | null = null;
+  readonly #relay: Relay;
+  readonly #log: Logger;
+  readonly #writer = new MessageWriter(256);
+
+  constructor(options: {
+    id: number;
+    wire: Wire;
+    owner: ServerOwner;
+    identity: ServerIdentity;
+    statementLimit: number;
+    nowMs: number;
+    log: Logger;
+  }) {
+    this.id = options.id;
+    this.wire = options.wire;
+    this.owner = options.owner;
+    this.identity = options.identity;
+    this.prepared = new PreparedStatements(options.statementLimit);
+    this.connectedAtMs = options.nowMs;
+    this.idleSinceMs = options.nowMs;
+    this.#relay = new Relay(this.replies, this);
+    this.#log = options.log;
+  }
+
+  get passesNotifications(): boolean {
+    return this.lessee?.passesNotifications ?? false;
+  }
+
+  get cancelling(): boolean {
+    return this.#cancels > 0;
+  }
+
+  lease(lessee: Lessee): void {
+    invariant(this.state === "idle" && this.replies.empty, "only an idle server is lent");
+    this.state = "leased";
+    this.lessee = lessee;
+    this.#hiddenError = null;
+    this.#substituteError = null;
+    this.retry.forget();
+  }
+
+  /** Say something for the lessee. What is expected in return has been put into `replies`. */
+  send(buffer: Buffer, start: number, end: number): boolean {
+    return this.wire.write(buffer, start, end);
+  }
+
+  /** Call before the messages of a new unit are sent. */
+  beginUnit(nowMs: number): void {
+    this.requestAtMs = nowMs;
+    this.visible = false;
+    this.#failed = false;
+  }
+
+  /** Local replies that were put into the queue while nothing was owed before them. */
+  deliverLocal(): void {
+    this.#relay.deliverLocal();
+  }
+
+  /** The next ErrorResponse reaches the client as this message. */
+  substituteError(message: Buffer): void {
+    this.#substituteError = message;
+  }
+
+  /** Text of the error that a hidden unit ended with, as a whole message; null when there was none. */
+  takeHiddenError(): Buffer | null {
+    const error = this.#hiddenError;
+    this.#hiddenError = null;
+    return error;
+  }
+
+  /** The client can take bytes again. */
+  resumeReading(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.wire.resume();
+  }
+
+  /** The lessee is done with it. What it left is cleared before anyone else has it. */
+  release(nowMs: number): void {
+    invariant(this.state === "leased", "only a leased server is released");
+    this.lessee = null;
+    this.idleSinceMs = nowMs;
+    this.unnamed = null;
+    this.resumeReading();
+    if (!this.replies.empty) {
+      // Somebody left while an answer was on its way.
+      this.close(null);
+      return;
+    }
+    if (this.unknownState || this.status !== TransactionStatus.IDLE) {
+      this.#reset();
+      return;
+    }
+    this.#becomeIdle();
+  }
+
+  cancelStarted(): void {
+    this.#cancels++;
+  }
+
+  cancelEnded(): void {
+    this.#cancels--;
+    if (this.state === "resetting" && this.replies.empty) this.#becomeIdle();
+  }
+
+  close(error: PoolerError | null): void {
+    if (this.state === "closed") return;
+    if (error === null && this.replies.empty) this.wire.write(terminate, 0, terminate.length);
+    this.#closed(error);
+    if (error === null) this.wire.end();
+    else this.wire.destroy();
+  }
+
+  // --- Wire
+
+  onBytes(chunk: Buffer, start: number, end: number): void {
+    if (this.state === "closed") return;
+    try {
+      this.#relay.read(chunk, start, end);
+    } catch (error) {
+      if (!(error instanceof PoolerError)) throw error;
+      this.#log.error({ server: this.id, error }, "a server broke the protocol; its connection is closed");
+      this.close(error);
+    }
+  }
+
+  onDrain(): void {
+    this.lessee?.onServerDrain();
+  }
+
+  onClosed(error: Error | null): void {
+    if (this.state === "closed") return;
+    this.#closed(
+      this.#lastWords ?? new PoolerError("SERVER_LOST", "server closed the connection unexpectedly", { cause: error ?? undefined }),
+    );
+  }
+
+  // --- Relay
+
+  deliver(buffer: Buffer, start: number, end: number): void {
+    const { lessee } = this;
+    if (lessee === null) return;
+    this.visible = true;
+    if (!lessee.deliver(buffer, start, end) && !this.#paused) {
+      this.#paused = true;
+      this.wire.pause();
+    }
+  }
+
+  onReady(status: number): void {
+    this.status = status;
+    if (this.retry.wanted) {
+      this.retry.send(this);
+      return;
+    }
+    const { lessee } = this;
+    if (lessee !== null) {
+      lessee.onReady(status, this.#failed, !this.replies.empty);
+    } else if (this.state === "resetting" && this.replies.empty) {
+      if (this.#failed || status !== TransactionStatus.IDLE) {
+        this.close(new PoolerError("SERVER_LOST", "the server connection could not be reset"));
+        return;
+      }
+      if (this.unknownState) {
+        this.unknownState = false;
+        this.settings = noSettings;
+        this.prepared.clear();
+      }
+      this.#becomeIdle();
+    }
+  }
+
+  onError(buffer: Buffer, start: number, end: number, hidden: boolean): boolean {
+    this.#failed = true;
+    this.unnamed = null;
+    const fields = readError(buffer, start + HEADER_BYTES, end);
+    if (fields.severity === "FATAL" || fields.severity === "PANIC") {
+      this.#lastWords = new PoolerError("SERVER_LOST", fields.message, { sqlstate: fields.sqlstate });
+      return false; // reaches the client through onServerLost
+    }
+    if (hidden) {
+      this.#hiddenError ??= Buffer.from(buffer.subarray(start, end));
+      return false;
+    }
+    if (this.retry.considers(this, fields)) {
+      this.replies.hideHead();
+      return false;
+    }
+    const substitute = this.#substituteError ?? this.#hiddenError;
+    this.#substituteError = null;
+    this.#hiddenError = null;
+    if (substitute === null) return true;
+    this.deliver(substitute, 0, substitute.length);
+    return false;
+  }
+
+  onParameterStatus(buffer: Buffer, start: number, end: number): void {
+    const parameter = readParameterStatus(buffer, start + HEADER_BYTES, end);
+    if (parameter === null) throw new PoolerError("PROTOCOL_VIOLATION", "the server sent a malformed ParameterStatus");
+    this.owner.onServerParameter(this, parameter.name, parameter.value);
+    this.lessee?.onParameter(parameter.name, parameter.value);
+    // A setting that changes though no SET was seen: some function did it. Nobody else may inherit that.
+    if (this.lessee !== null && !this.lessee.changesSettings && parameter.name !== "in_hot_standby") this.unknownState = true;
+  }
+
+  onCopyIn(): void {
+    this.lessee?.onCopyIn();
+  }
+
+  // --- Inside
+
+  #reset(): void {
+    this.state = "resetting";
+    this.#failed = false;
+    if (this.unknownState) {
+      this.replies.push(Expect.QUERY, Hide.ALL);
+      this.replies.push(Expect.QUERY, Hide.ALL);
+      this.send(discardAll, 0, discardAll.length);
+    } else {
+      this.replies.push(Expect.QUERY, Hide.ALL);
+      this.send(rollback, 0, rollback.length);
+    }
+  }
+
+  #becomeIdle(): void {
+    if (this.#cancels > 0) {
+      // A cancel that is still on its way would hit the next client.
+      this.state = "resetting";
+      return;
+    }
+    if (this.retired) {
+      this.state = "idle";
+      this.close(null);
+      return;
+    }
+    this.state = "idle";
+    this.#failed = false;
+    this.owner.onIdle(this);
+  }
+
+  #closed(error: PoolerError | null): void {
+    const { lessee } = this;
+    this.state = "closed";
+    this.lessee = null;
+    this.replies.abandon();
+    this.owner.onClosed(this, error);
+    lessee?.onServerLost(error ?? new PoolerError("SERVER_LOST", "the server connection was closed"), this.#relay.insideMessage);
+  }
+
+  /** Statements that must be closed on the server before anything else is sent: writes Close messages. */
+  evictStatements(to: MessageWriter): void {
+    this.prepared.evict((statement) => {
+      writeClose(to, statement);
+      this.replies.push(Expect.CLOSE, Hide.ALL);
+    });
+  }
+
+  get writer(): MessageWriter {
+    return this.#writer;
+  }
+}

@@ -1,0 +1,83 @@
+// Shows a session's statements to the plugin chain and turns what it says into something to act on.
+import { PoolerError } from "../base/errors.js";
+import type { ChainDecision, ParameterView } from "../plugins/types.js";
+import { TransactionStatus } from "../protocol/codes.js";
+import type { AskContext, Router } from "../router/router.js";
+import { Command } from "../sql/lexer.js";
+import type { Statement } from "../sql/statement.js";
+import type { Batch } from "./batch.js";
+import type { Session } from "./session.js";
+
+/** Statements that say nothing about where they belong: shown to plugins that inspect, never to decide a route. */
+export function isRoutable(command: number): boolean {
+  switch (command) {
+    case Command.BEGIN:
+    case Command.COMMIT:
+    case Command.ROLLBACK:
+    case Command.SAVEPOINT:
+    case Command.RELEASE:
+    case Command.ROLLBACK_TO:
+    case Command.SET:
+    case Command.SET_LOCAL:
+    case Command.SET_TRANSACTION:
+    case Command.SET_CHARACTERISTICS:
+    case Command.SET_CONSTRAINTS:
+    case Command.RESET:
+    case Command.DISCARD:
+    case Command.DEALLOCATE:
+    case Command.UNLISTEN:
+    case Command.EMPTY:
+      return false;
+    default:
+      return true;
+  }
+}
+
+export function askContext(session: Session, extended: boolean, several: boolean): AskContext {
+  const { held, server } = session;
+  const inServer = server !== null && server.status !== TransactionStatus.IDLE;
+  return {
+    session: session.chainSession,
+    cluster: session.database.view,
+    extended,
+    inTransaction: held !== null || inServer,
+    readOnly: held !== null ? held.readOnly === true : inServer && session.transactionReadOnly,
+    current: server !== null ? session.route : null,
+    severalStatements: several,
+    msSinceWrite: session.msSinceWrite(),
+  };
+}
+
+/** Ask about one statement and take a route into the batch's draft. Throws when the statement is refused. */
+export function ask(
+  router: Router,
+  session: Session,
+  batch: Batch,
+  context: AskContext,
+  statement: Statement,
+  command: number,
+  parameters: ParameterView | null,
+  prepareOnly: boolean,
+): ChainDecision | null {
+  const routable = isRoutable(command);
+  if (!routable && !router.chain.inspects) return null;
+  if (context.current !== null && !router.chain.wantsEveryStatement && !router.chain.inspects && !prepareOnly) return null;
+  const decision = router.ask(context, statement, parameters, prepareOnly);
+  if (decision.outcome === "error") throw refusal(decision);
+  if (decision.outcome === "route" && context.current === null && routable && !prepareOnly) {
+    const error = router.merge(batch.draft, decision, decision.rewritten ?? statement, context.severalStatements);
+    if (error !== null) throw error;
+  }
+  session.asked++;
+  return decision;
+}
+
+function refusal(decision: ChainDecision): PoolerError {
+  const { error, plugin } = decision;
+  if (error === null) return new PoolerError("PLUGIN_FAILED", `plugin "${plugin}" failed: it answered an error without saying which`);
+  return new PoolerError(error.failed ? "PLUGIN_FAILED" : "PLUGIN_REFUSED", error.message, {
+    sqlstate: error.sqlstate,
+    ...(error.detail === null ? {} : { detail: error.detail }),
+    ...(error.hint === null ? {} : { hint: error.hint }),
+  });
+}

@@ -1,0 +1,160 @@
+// What a client sent that is routed and run together: one simple query, or the extended messages up to Sync or Flush. Planned
+// in place, in the buffer that the bytes came in; copied only when it has to wait for a server.
+import { constants } from "@pooler/plugin-abi";
+import type { Route } from "../pool/database.js";
+import { RouteDraft } from "../router/router.js";
+import type { GlobalStatement } from "../server/global-statement.js";
+import type { ClientStatement } from "./client-statements.js";
+import type { LocalPortal } from "./local-portal.js";
+import { noEffects, type SessionEffect } from "./session-effects.js";
+
+export interface ReplacedParameters {
+  readonly values: readonly (Buffer | null)[];
+  readonly formats: readonly number[];
+  readonly typeOids: readonly number[];
+}
+
+/** One message of an extended batch. */
+export class Op {
+  type = 0;
+  /** The message [start, end) in the batch's buffer, header included. */
+  start = 0;
+  end = 0;
+  /** Parse, Bind, Describe and Close of a statement: the client's. */
+  statement: ClientStatement | null = null;
+  /** Bind: where the part begins that stays as it is under another statement name. Execute: where the row limit is. */
+  restStart = 0;
+  /** Bind, Describe and Execute of a portal: its name, byte for byte. */
+  portal = "";
+  /** Bind, Parse, Describe of a statement: what the server is asked with; differs from the client's after a rewrite. */
+  global: GlobalStatement | null = null;
+  parameters: ReplacedParameters | null = null;
+  /** Start of the result formats, with replaced parameters. */
+  resultFormatsStart = 0;
+  /** Bind, Describe, Execute, Close of a portal that a plugin answers. */
+  localPortal: LocalPortal | null = null;
+  /** What the client gets without a server, in place of the server's reply. */
+  local: Buffer | null = null;
+  /** A statement that transaction control answers without a server. */
+  held = false;
+
+  clear(): void {
+    this.statement = null;
+    this.portal = "";
+    this.global = null;
+    this.parameters = null;
+    this.localPortal = null;
+    this.local = null;
+    this.held = false;
+  }
+}
+
+/** A change of the client's statements that is taken back when the server never got to it. */
+export interface StatementChange {
+  readonly name: string;
+  readonly before: ClientStatement | undefined;
+}
+
+export class Batch {
+  buffer: Buffer = Buffer.alloc(0);
+  start = 0;
+  end = 0;
+  /** A simple query (or function call), not extended messages. */
+  simple = false;
+  endsWithSync = false;
+  readonly ops: Op[] = [];
+  opCount = 0;
+  readonly draft = new RouteDraft();
+  route: Route | null = null;
+  effects: readonly SessionEffect[] = noEffects.effects;
+  /** Leaves something behind that nobody keeps account of: the server is cleaned before anyone else has it. */
+  unclear = false;
+  /** SET LOCAL and the like are among its statements. */
+  setsLocally = false;
+  /** The server stays with the client from now on. */
+  pins = false;
+  /** May write, as far as is known. */
+  writes = false;
+  /** The simple query as plugins made it, without header and NUL. */
+  rewritten: Buffer | null = null;
+  /** Only Parse and Describe: goes to any primary and leaves a held transaction held. */
+  prepareOnly = false;
+  readonly changes: StatementChange[] = [];
+  /** Counts for the statistics. */
+  parses = 0;
+  binds = 0;
+  #own: Buffer | null = null;
+
+  begin(buffer: Buffer, start: number, end: number): void {
+    this.buffer = buffer;
+    this.start = start;
+    this.end = end;
+    this.simple = false;
+    this.endsWithSync = false;
+    for (let i = 0; i < this.opCount; i++) this.ops[i]?.clear();
+    this.opCount = 0;
+    this.draft.reset();
+    this.route = null;
+    this.effects = noEffects.effects;
+    this.unclear = false;
+    this.setsLocally = false;
+    this.pins = false;
+    this.writes = false;
+    this.rewritten = null;
+    this.prepareOnly = false;
+    this.changes.length = 0;
+    this.parses = 0;
+    this.binds = 0;
+  }
+
+  addOp(type: number, start: number, end: number): Op {
+    let op = this.ops[this.opCount];
+    if (op === undefined) {
+      op = new Op();
+      this.ops.push(op);
+    }
+    this.opCount++;
+    op.type = type;
+    op.start = start;
+    op.end = end;
+    return op;
+  }
+
+  /** It has to wait: from now on its bytes are its own. */
+  keep(): void {
+    const length = this.end - this.start;
+    if (this.#own === null || this.#own.length < length) this.#own = Buffer.allocUnsafe(Math.max(length, 1024));
+    this.buffer.copy(this.#own, 0, this.start, this.end);
+    const moved = this.start;
+    for (let i = 0; i < this.opCount; i++) {
+      const op = this.ops[i] as Op;
+      op.start -= moved;
+      op.end -= moved;
+      op.restStart -= moved;
+      op.resultFormatsStart -= moved;
+    }
+    this.buffer = this.#own;
+    this.start = 0;
+    this.end = length;
+  }
+
+  /** Large buffers and many ops are not kept for the next one. */
+  get reusable(): boolean {
+    return this.ops.length <= 64 && (this.#own === null || this.#own.length <= 64 * 1024);
+  }
+}
+
+/** Batches that nobody uses, for the next who has to wait. */
+export class BatchStock {
+  readonly #free: Batch[] = [];
+
+  take(): Batch {
+    return this.#free.pop() ?? new Batch();
+  }
+
+  giveBack(batch: Batch): void {
+    if (batch.reusable && this.#free.length < 256) this.#free.push(batch);
+  }
+}
+
+export const NEVER_WROTE: number = constants.POOLER_NEVER;

@@ -1,0 +1,77 @@
+// The prepared statements of clients: a client's name stands for a text and parameter types that all clients share.
+
+import type { ParseMessage } from "../protocol/frontend.js";
+import { createGlobalStatement, type GlobalStatement } from "../server/global-statement.js";
+import { createLexed, lex } from "../sql/lexer.js";
+import { effectsOf, type SessionEffects } from "./session-effects.js";
+
+/** What is known of the text of a Parse message, found once for all clients that send it. */
+export interface StatementInfo {
+  readonly global: GlobalStatement;
+  /** Command.* of the statement; of the first one where there are several. */
+  readonly command: number;
+  /** Statements in the text: PostgreSQL refuses more than one. */
+  readonly count: number;
+  readonly hazards: number;
+  readonly flags: number;
+  readonly effects: SessionEffects;
+}
+
+/** One client's statement. */
+export interface ClientStatement {
+  readonly name: string;
+  readonly info: StatementInfo;
+  /** What a plugin made of it when it was prepared, so that executions can be held against what was described. */
+  describedAs: GlobalStatement | null;
+}
+
+export class StatementRegistry {
+  readonly #byText = new Map<string, StatementInfo>();
+  readonly #limit: number;
+  readonly #lexed = createLexed();
+
+  /** `limit`: texts that are remembered though nobody may use them any more. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#byText.size;
+  }
+
+  /** `parse` has been read from `buffer`; its body ends at `end`. */
+  intern(buffer: Buffer, parse: ParseMessage, end: number, standardStrings: boolean): StatementInfo {
+    // Text, NUL, count and type OIDs stand side by side in the message: together they are the key.
+    const key = (standardStrings ? "s" : "b") + buffer.latin1Slice(parse.sqlStart, end);
+    const known = this.#byText.get(key);
+    if (known !== undefined) return known;
+    const sql = Buffer.from(buffer.subarray(parse.sqlStart, parse.sqlEnd));
+    return this.#add(key, sql, parse.typeOids(buffer), standardStrings);
+  }
+
+  /** A text that a plugin made. */
+  internText(sql: Buffer, typeOids: readonly number[], standardStrings: boolean): StatementInfo {
+    const key = `${standardStrings ? "S" : "B"}${typeOids.join()}\0${sql.latin1Slice()}`;
+    return this.#byText.get(key) ?? this.#add(key, sql, typeOids, standardStrings);
+  }
+
+  #add(key: string, sql: Buffer, typeOids: readonly number[], standardStrings: boolean): StatementInfo {
+    const lexed = this.#lexed;
+    lex(sql, 0, sql.length, standardStrings, lexed);
+    const info: StatementInfo = {
+      global: createGlobalStatement(sql, typeOids),
+      command: lexed.count === 0 ? 0 : (lexed.commands[0] as number),
+      count: lexed.count,
+      hazards: lexed.hazards,
+      flags: lexed.flags,
+      effects: effectsOf(sql, lexed),
+    };
+    if (this.#byText.size >= this.#limit) {
+      // The oldest goes; clients and servers that use it keep it.
+      const oldest = this.#byText.keys().next().value;
+      if (oldest !== undefined) this.#byText.delete(oldest);
+    }
+    this.#byText.set(key, info);
+    return info;
+  }
+}

@@ -1,0 +1,58 @@
+// What all sessions of a worker share.
+import type { Clock } from "../base/clock.js";
+import type { Logger } from "../base/logger.js";
+import type { PoolerConfig, UserConfig } from "../config/types.js";
+import type { StatementSource } from "../plugins/statements.js";
+import type { Database } from "../pool/database.js";
+import { BindMessage, ParseMessage } from "../protocol/frontend.js";
+import { MessageWriter } from "../protocol/message-writer.js";
+import type { Router } from "../router/router.js";
+import { createLexed, type Lexed } from "../sql/lexer.js";
+import type { WireEngine } from "../wire/wire.js";
+import { BatchStock } from "./batch.js";
+import { StatementRegistry } from "./client-statements.js";
+
+export interface SessionTotals {
+  clientsAccepted: number;
+  clientsRefused: number;
+  loginFailures: number;
+  cancelsReceived: number;
+  cancelsSent: number;
+}
+
+export interface SessionContext {
+  config: PoolerConfig;
+  readonly engine: WireEngine;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Null: no plugins. */
+  readonly router: Router | null;
+  /** Statements for the plugin chain; there is one whenever there is a router. */
+  readonly statements: StatementSource | null;
+  readonly registry: StatementRegistry;
+  readonly batches: BatchStock;
+  /** For what the pooler says to clients itself: used and sent within one call. */
+  readonly reply: MessageWriter;
+  /** For what goes to servers: used and sent within one call. */
+  readonly request: MessageWriter;
+  readonly lexed: Lexed;
+  readonly parse: ParseMessage;
+  readonly bind: BindMessage;
+  readonly totals: SessionTotals;
+  database(name: string): Database | undefined;
+  user(name: string): UserConfig | undefined;
+}
+
+export function createSessionScratch(
+  config: PoolerConfig,
+): Pick<SessionContext, "registry" | "batches" | "reply" | "request" | "lexed" | "parse" | "bind"> {
+  return {
+    registry: new StatementRegistry(config.limits.maxCachedStatements),
+    batches: new BatchStock(),
+    reply: new MessageWriter(),
+    request: new MessageWriter(),
+    lexed: createLexed(),
+    parse: new ParseMessage(),
+    bind: new BindMessage(),
+  };
+}

@@ -1,0 +1,309 @@
+// Writes a planned batch to the server it was routed to: statements under their global names, prepared where they are missing,
+// what was held in front of it, and for each message what reply is expected. One write to the wire.
+import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
+import type { MessageWriter } from "../protocol/message-writer.js";
+import type { GlobalStatement } from "../server/global-statement.js";
+import { Expect, Hide, type ReplyWatcher } from "../server/reply-queue.js";
+import type { Server } from "../server/server.js";
+import type { Batch, Op } from "./batch.js";
+import type { ClientStatement } from "./client-statements.js";
+import type { Session } from "./session.js";
+
+const STATEMENT = 0x53; // S
+const parseComplete = Buffer.from([Backend.PARSE_COMPLETE, 0, 0, 0, 4]);
+const closeComplete = Buffer.from([Backend.CLOSE_COMPLETE, 0, 0, 0, 4]);
+
+/** `status`: what the client's ReadyForQuery says instead of the server's, 0 for the server's own. */
+export function sendBatch(session: Session, server: Server, batch: Batch, status: number): void {
+  const out = session.context.request.reset();
+  const idle = server.status === TransactionStatus.IDLE && server.replies.empty;
+  server.retry.forget();
+  if (idle) {
+    server.evictStatements(out);
+    server.beginUnit(session.context.clock.nowMs());
+  }
+  if (session.held !== null && !batch.prepareOnly) session.held.replay(out, server.replies);
+  const before = out.length;
+  if (batch.simple) {
+    sendQuery(server, batch, out);
+  } else if (plain(session, server, batch)) {
+    sendPlain(session, server, batch, out);
+    if (idle && before === 0) server.retry.remember(out.buffer, 0, out.length);
+  } else {
+    sendInDetail(session, server, batch, out, status);
+  }
+  server.send(out.buffer, 0, out.length);
+  server.deliverLocal();
+}
+
+function sendQuery(server: Server, batch: Batch, out: MessageWriter): void {
+  server.unnamed = null; // a simple query drops the unnamed statement
+  server.replies.push(Expect.QUERY);
+  if (batch.rewritten === null) out.bytes(batch.buffer, batch.start, batch.end);
+  else out.begin(Frontend.QUERY).bytes(batch.rewritten).byte(0).end();
+}
+
+/** Nothing is added, left out or answered here: all replies can pass as they come. */
+function plain(session: Session, server: Server, batch: Batch): boolean {
+  if (!batch.endsWithSync || session.batchOpen || batch.prepareOnly) return false;
+  for (let i = 0; i < batch.opCount; i++) {
+    const op = batch.ops[i] as Op;
+    if (op.local !== null) return false;
+    const named = op.statement !== null && op.statement.name !== "";
+    switch (op.type) {
+      case Frontend.PARSE:
+        if (renames(session, op) && (named || op.global !== op.statement?.info.global)) return false;
+        break;
+      case Frontend.BIND:
+      case Frontend.DESCRIBE:
+        if (op.statement === null || !renames(session, op)) break;
+        if (!named && op.global === op.statement.info.global) {
+          if (server.unnamed !== op.statement && !parsedBefore(batch, op, i)) return false;
+        } else if (op.parameters !== null || !server.prepared.use(op.global as GlobalStatement)) {
+          return false;
+        }
+        break;
+      case Frontend.CLOSE:
+        if (op.statement !== null && session.transactionMode) return false;
+        break;
+    }
+  }
+  return true;
+}
+
+/** Are the statement's names the pooler's on the server? In session mode only after a rewrite. */
+function renames(session: Session, op: Op): boolean {
+  return session.transactionMode || op.global !== op.statement?.info.global;
+}
+
+function parsedBefore(batch: Batch, op: Op, at: number): boolean {
+  for (let i = 0; i < at; i++) {
+    const earlier = batch.ops[i] as Op;
+    if (earlier.type === Frontend.PARSE && earlier.statement === op.statement) return true;
+  }
+  return false;
+}
+
+function sendPlain(session: Session, server: Server, batch: Batch, out: MessageWriter): void {
+  server.replies.push(Expect.UNTIL_READY);
+  for (let i = 0; i < batch.opCount; i++) {
+    const op = batch.ops[i] as Op;
+    if (op.statement !== null && op.type === Frontend.PARSE && op.statement.name === "") server.unnamed = op.statement;
+    if (op.statement === null || op.type === Frontend.PARSE || !isGlobal(session, op)) {
+      out.bytes(batch.buffer, op.start, op.end);
+      continue;
+    }
+    const global = op.global as GlobalStatement;
+    server.retry.uses(global);
+    if (op.type === Frontend.BIND) writeBind(batch, op, global, out);
+    else writeDescribe(global, out);
+  }
+}
+
+/** The server knows the op's statement under a global name. */
+function isGlobal(session: Session, op: Op): boolean {
+  return op.statement !== null && renames(session, op) && (op.statement.name !== "" || op.global !== op.statement.info.global);
+}
+
+function sendInDetail(session: Session, server: Server, batch: Batch, out: MessageWriter, status: number): void {
+  const { replies } = server;
+  for (let i = 0; i < batch.opCount; i++) {
+    const op = batch.ops[i] as Op;
+    switch (op.type) {
+      case Frontend.PARSE:
+        sendParse(session, server, batch, op, out);
+        break;
+      case Frontend.BIND:
+        if (op.local !== null) {
+          replies.push(Expect.LOCAL, Hide.NOTHING, op.local);
+          break;
+        }
+        if (isGlobal(session, op)) {
+          prepare(server, op.global as GlobalStatement, out);
+          writeBind(batch, op, op.global as GlobalStatement, out);
+        } else {
+          prepareUnnamed(session, server, op, out);
+          out.bytes(batch.buffer, op.start, op.end);
+        }
+        replies.push(Expect.BIND);
+        break;
+      case Frontend.DESCRIBE:
+        sendDescribe(session, server, batch, op, out);
+        break;
+      case Frontend.EXECUTE:
+        if (op.local !== null) {
+          replies.push(Expect.LOCAL, Hide.NOTHING, op.local);
+        } else {
+          out.bytes(batch.buffer, op.start, op.end);
+          replies.push(Expect.EXECUTE);
+        }
+        break;
+      case Frontend.CLOSE:
+        // Servers keep global statements for others; only the client's name is gone.
+        if (op.local !== null || (session.transactionMode && isStatement(batch, op))) {
+          replies.push(Expect.LOCAL, Hide.NOTHING, op.local ?? closeComplete);
+        } else {
+          out.bytes(batch.buffer, op.start, op.end);
+          replies.push(Expect.CLOSE);
+        }
+        break;
+      case Frontend.SYNC:
+        out.bytes(batch.buffer, op.start, op.end);
+        replies.push(Expect.SYNC, Hide.NOTHING, null, status);
+        break;
+      default:
+        out.bytes(batch.buffer, op.start, op.end); // Flush
+    }
+  }
+}
+
+function isStatement(batch: Batch, op: Op): boolean {
+  return batch.buffer[op.start + HEADER_BYTES] === STATEMENT;
+}
+
+function sendParse(session: Session, server: Server, batch: Batch, op: Op, out: MessageWriter): void {
+  const { statement } = op;
+  const { replies } = server;
+  if (op.local !== null) {
+    replies.push(Expect.LOCAL, Hide.NOTHING, op.local);
+    return;
+  }
+  const global = op.global as GlobalStatement;
+  if (!isGlobal(session, op)) {
+    // Under the client's own name: the unnamed statement, or session mode.
+    out.bytes(batch.buffer, op.start, op.end);
+    if (statement?.name === "") server.unnamed = statement;
+    replies.push(Expect.PARSE, Hide.NOTHING, new ClientParse(session, statement, null, server));
+    return;
+  }
+  if (server.prepared.use(global)) {
+    replies.push(Expect.LOCAL, Hide.NOTHING, parseComplete);
+    return;
+  }
+  server.prepared.add(global);
+  session.database.counters.serverParses++;
+  out.bytes(global.parseMessage);
+  replies.push(Expect.PARSE, Hide.NOTHING, new ClientParse(session, statement, global, server));
+}
+
+/** What the server has not prepared yet is prepared in front of its use; the client does not see that. */
+function prepare(server: Server, global: GlobalStatement, out: MessageWriter): void {
+  if (server.prepared.use(global)) return;
+  server.prepared.add(global);
+  out.bytes(global.parseMessage);
+  server.replies.push(Expect.PARSE, Hide.ALL, new HiddenParse(server, global));
+}
+
+function prepareUnnamed(session: Session, server: Server, op: Op, out: MessageWriter): void {
+  const { statement } = op;
+  if (statement === null || statement.name !== "" || !session.transactionMode || server.unnamed === statement) return;
+  const { sql, typeOids } = statement.info.global;
+  out.begin(Frontend.PARSE).byte(0).bytes(sql).byte(0).int16(typeOids.length);
+  for (const oid of typeOids) out.int32(oid);
+  out.end();
+  server.unnamed = statement;
+  server.replies.push(Expect.PARSE, Hide.ALL);
+}
+
+function sendDescribe(session: Session, server: Server, batch: Batch, op: Op, out: MessageWriter): void {
+  const { replies } = server;
+  const { statement } = op;
+  if (op.local !== null) {
+    replies.push(Expect.LOCAL, Hide.NOTHING, op.local);
+    return;
+  }
+  if (statement === null) {
+    out.bytes(batch.buffer, op.start, op.end);
+    replies.push(batch.buffer[op.start + HEADER_BYTES] === STATEMENT ? Expect.DESCRIBE_STATEMENT : Expect.DESCRIBE_PORTAL);
+    return;
+  }
+  const global = op.global as GlobalStatement;
+  if (global !== statement.info.global) {
+    // The client sees the parameters of what it prepared and the columns of what a plugin made of it.
+    prepare(server, statement.info.global, out);
+    prepare(server, global, out);
+    writeDescribe(statement.info.global, out);
+    replies.push(Expect.DESCRIBE_STATEMENT, Hide.ROW_DESCRIPTION);
+    writeDescribe(global, out);
+    replies.push(Expect.DESCRIBE_STATEMENT, Hide.PARAMETER_DESCRIPTION);
+    return;
+  }
+  if (isGlobal(session, op)) {
+    prepare(server, global, out);
+    writeDescribe(global, out);
+  } else {
+    prepareUnnamed(session, server, op, out);
+    out.bytes(batch.buffer, op.start, op.end);
+  }
+  replies.push(Expect.DESCRIBE_STATEMENT);
+}
+
+function writeDescribe(global: GlobalStatement, out: MessageWriter): void {
+  out.begin(Frontend.DESCRIBE).byte(STATEMENT).bytes(global.nameBytes).byte(0).end();
+}
+
+function writeBind(batch: Batch, op: Op, global: GlobalStatement, out: MessageWriter): void {
+  const { buffer } = batch;
+  const portalStart = op.start + HEADER_BYTES;
+  out
+    .begin(Frontend.BIND)
+    .bytes(buffer, portalStart, portalStart + op.portal.length + 1)
+    .bytes(global.nameBytes)
+    .byte(0);
+  const { parameters } = op;
+  if (parameters === null) {
+    out.bytes(buffer, op.restStart, op.end).end();
+    return;
+  }
+  out.int16(parameters.formats.length);
+  for (const format of parameters.formats) out.int16(format);
+  out.int16(parameters.values.length);
+  for (const value of parameters.values) {
+    if (value === null) out.int32(-1);
+    else out.int32(value.length).bytes(value);
+  }
+  out.bytes(buffer, op.resultFormatsStart, op.end).end();
+}
+
+class HiddenParse implements ReplyWatcher {
+  readonly #server: Server;
+  readonly #global: GlobalStatement;
+
+  constructor(server: Server, global: GlobalStatement) {
+    this.#server = server;
+    this.#global = global;
+  }
+
+  done(): void {
+    this.#server.prepared.confirm(this.#global);
+  }
+
+  skipped(): void {
+    this.#server.prepared.remove(this.#global);
+  }
+}
+
+/** A client's own Parse: when the server never takes it, the client does not have the statement either. */
+class ClientParse implements ReplyWatcher {
+  readonly #session: Session;
+  readonly #statement: ClientStatement | null;
+  readonly #global: GlobalStatement | null;
+  readonly #server: Server;
+
+  constructor(session: Session, statement: ClientStatement | null, global: GlobalStatement | null, server: Server) {
+    this.#session = session;
+    this.#statement = statement;
+    this.#global = global;
+    this.#server = server;
+  }
+
+  done(): void {
+    if (this.#global !== null) this.#server.prepared.confirm(this.#global);
+  }
+
+  skipped(): void {
+    if (this.#global !== null) this.#server.prepared.remove(this.#global);
+    const statement = this.#statement;
+    if (statement !== null && this.#session.statements.get(statement.name) === statement) this.#session.statements.delete(statement.name);
+  }
+}

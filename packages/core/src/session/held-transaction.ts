@@ -1,0 +1,158 @@
+// A transaction that has begun for the client but for no server yet: nothing so far says where it belongs. Keeps what was
+// said, to say it again in front of the first statement that does.
+//
+//   none ──BEGIN──▶ held ──COMMIT, ROLLBACK──▶ none
+//                    │  └──a statement that routes──▶ none (a server has it now)
+//                    └──refusal──▶ failed ──COMMIT, ROLLBACK──▶ none,  ROLLBACK TO──▶ held
+import { PoolerError } from "../base/errors.js";
+import { Frontend } from "../protocol/codes.js";
+import type { MessageWriter } from "../protocol/message-writer.js";
+import { Expect, Hide, type ReplyQueue } from "../server/reply-queue.js";
+import { Command } from "../sql/lexer.js";
+import { parseBegin, parseEnd, parseRelease, parseRollbackTo, parseSavepoint, parseSetTransaction } from "../sql/transaction-statements.js";
+import { effectOfText, type SessionEffect } from "./session-effects.js";
+
+interface HeldStatement {
+  readonly command: number;
+  /** Byte for byte (latin1). */
+  readonly text: string;
+  readonly savepoint: string | null;
+  readonly effects: readonly SessionEffect[];
+}
+
+/** What a held statement is answered with. */
+export interface HeldAnswer {
+  readonly tag: string;
+  readonly warning: { readonly sqlstate: string; readonly message: string } | null;
+}
+
+const answer = (tag: string, warning: HeldAnswer["warning"] = null): HeldAnswer => ({ tag, warning });
+
+/** Commands that join a held transaction instead of ending the wait for a route. */
+export function joinsHeld(command: number): boolean {
+  switch (command) {
+    case Command.BEGIN:
+    case Command.COMMIT:
+    case Command.ROLLBACK:
+    case Command.SAVEPOINT:
+    case Command.RELEASE:
+    case Command.ROLLBACK_TO:
+    case Command.SET:
+    case Command.SET_LOCAL:
+    case Command.SET_TRANSACTION:
+    case Command.RESET:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** May this BEGIN be answered without a server? Only what PostgreSQL is certain to take. */
+export function canHold(text: string): boolean {
+  return parseBegin(text).valid;
+}
+
+export class HeldTransaction {
+  readonly statements: HeldStatement[] = [];
+  failed = false;
+  readOnly: boolean | null;
+  /** A hot standby refuses it, so it is never sent to one. */
+  serializable: boolean;
+
+  constructor(begin: string) {
+    const options = parseBegin(begin);
+    this.readOnly = options.readOnly;
+    this.serializable = options.isolation === "serializable";
+    this.statements.push({ command: Command.BEGIN, text: begin, savepoint: null, effects: [] });
+  }
+
+  /** "over": the transaction has ended. Throws what PostgreSQL would answer. */
+  run(command: number, text: string): { readonly answer: HeldAnswer; readonly over: boolean } {
+    if (this.failed && command !== Command.COMMIT && command !== Command.ROLLBACK && command !== Command.ROLLBACK_TO) {
+      throw new PoolerError("IN_FAILED_TRANSACTION", "current transaction is aborted, commands ignored until end of transaction block");
+    }
+    switch (command) {
+      case Command.BEGIN:
+        return this.#join(
+          command,
+          text,
+          answer("BEGIN", { sqlstate: "25001", message: "there is already a transaction in progress" }),
+          false,
+        );
+      case Command.COMMIT:
+      case Command.ROLLBACK: {
+        const tag = command === Command.COMMIT && !this.failed ? "COMMIT" : "ROLLBACK";
+        if (parseEnd(text)?.chain) {
+          this.statements.length = 1;
+          this.failed = false;
+          return { answer: answer(tag), over: false };
+        }
+        return { answer: answer(tag), over: true };
+      }
+      case Command.SAVEPOINT:
+        return this.#join(command, text, answer("SAVEPOINT"), true, parseSavepoint(text));
+      case Command.ROLLBACK_TO: {
+        this.#truncate(parseRollbackTo(text), true);
+        this.failed = false;
+        return { answer: answer("ROLLBACK"), over: false };
+      }
+      case Command.RELEASE:
+        this.#truncate(parseRelease(text), false);
+        return { answer: answer("RELEASE"), over: false };
+      case Command.SET_TRANSACTION: {
+        const modes = parseSetTransaction(text);
+        if (modes !== null) {
+          if (modes.readOnly !== null) this.readOnly = modes.readOnly;
+          if (modes.isolation !== null) this.serializable = modes.isolation === "serializable";
+        }
+        return this.#join(command, text, answer("SET"), true);
+      }
+      default:
+        return this.#join(command, text, answer(command === Command.RESET ? "RESET" : "SET"), true, null, effectOfText(command, text));
+    }
+  }
+
+  /** The refusal of a statement makes the transaction fail, as an error does in PostgreSQL. */
+  fail(): void {
+    this.failed = true;
+  }
+
+  /** Say everything again, each as a query of its own: PostgreSQL then stops at the first that it refuses. */
+  replay(to: MessageWriter, replies: ReplyQueue): void {
+    for (const { command, text } of this.statements) {
+      to.begin(Frontend.QUERY).bytes(Buffer.from(text, "latin1")).byte(0).end();
+      // A SET answers with ParameterStatus, which the client has not had yet.
+      replies.push(Expect.QUERY, command === Command.SET || command === Command.RESET ? Hide.ALL_BUT_SETTINGS : Hide.ALL);
+    }
+  }
+
+  get effects(): SessionEffect[] {
+    return this.statements.flatMap(({ effects, savepoint }) =>
+      savepoint === null ? effects : [{ kind: "savepoint" as const, name: savepoint }],
+    );
+  }
+
+  #join(
+    command: number,
+    text: string,
+    given: HeldAnswer,
+    kept: boolean,
+    savepoint: string | null = null,
+    effect: SessionEffect | null = null,
+  ): { answer: HeldAnswer; over: boolean } {
+    if (kept) this.statements.push({ command, text, savepoint, effects: effect === null ? [] : [effect] });
+    return { answer: given, over: false };
+  }
+
+  #truncate(name: string | null, keepSavepoint: boolean): void {
+    for (let i = this.statements.length - 1; i > 0; i--) {
+      if (this.statements[i]?.savepoint !== name || name === null) continue;
+      if (keepSavepoint) this.statements.length = i + 1;
+      // A released savepoint is forgotten, what came after it stays.
+      else this.statements.splice(i, 1);
+      return;
+    }
+    this.failed = true;
+    throw new PoolerError("IN_FAILED_TRANSACTION", `savepoint "${name ?? ""}" does not exist`, { sqlstate: "3B001" });
+  }
+}

@@ -1,0 +1,222 @@
+// Cuts what a client sends into units: one simple query, the extended messages up to Sync or Flush, or pieces of COPY data
+// that pass through as they come. What must wait is copied into an inbox; lengths are checked before anything is kept.
+import { PoolerError } from "../base/errors.js";
+import type { LimitsConfig } from "../config/types.js";
+import { Frontend, HEADER_BYTES } from "../protocol/codes.js";
+import { readInt32 } from "../protocol/message-writer.js";
+
+export interface IntakeTarget {
+  /** May more be taken now? */
+  readonly ready: boolean;
+  /** COPY data is expected. */
+  readonly copyIn: boolean;
+  /** Whole messages [start, end): a unit, or the first part of a long batch. The view is valid during the call only. */
+  onUnit(buffer: Buffer, start: number, end: number): void;
+  /** CopyData, in pieces as they come. */
+  onCopyBytes(buffer: Buffer, start: number, end: number): void;
+  /** CopyDone, CopyFail, Sync or Flush during COPY, whole. */
+  onCopyControl(type: number, buffer: Buffer, start: number, end: number): void;
+  /** The inbox holds too much, or no longer. */
+  onInboxFull(full: boolean): void;
+}
+
+/** A client may send this much ahead; then it is not read until its turn comes. */
+const inboxBytes = 64 * 1024;
+/** A batch that goes on for longer is sent in parts. */
+const partBytes = 256 * 1024;
+
+export class Intake {
+  readonly #target: IntakeTarget;
+  readonly #limits: LimitsConfig;
+  #inbox: Buffer | null = null;
+  #inboxStart = 0;
+  #inboxEnd = 0;
+  /** Bytes of a CopyData still to come, and whether they are passed on or dropped. */
+  #rest = 0;
+  #passing = false;
+  #busy = false;
+  #full = false;
+
+  constructor(target: IntakeTarget, limits: LimitsConfig) {
+    this.#target = target;
+    this.#limits = limits;
+  }
+
+  /** Bytes have come. Throws PoolerError for what cannot be a message. */
+  take(chunk: Buffer, start: number, end: number): void {
+    if (this.#inbox === null) {
+      this.#busy = true;
+      try {
+        const at = this.#consume(chunk, start, end);
+        if (at < end) this.#keep(chunk, at, end);
+      } finally {
+        this.#busy = false;
+      }
+    } else {
+      this.#keep(chunk, start, end);
+      this.pump();
+    }
+    this.#tellFull();
+  }
+
+  /** The target may be ready again. */
+  pump(): void {
+    if (this.#busy || this.#inbox === null) return;
+    this.#busy = true;
+    try {
+      this.#inboxStart = this.#consume(this.#inbox, this.#inboxStart, this.#inboxEnd);
+      if (this.#inboxStart === this.#inboxEnd) this.clear();
+    } finally {
+      this.#busy = false;
+    }
+    this.#tellFull();
+  }
+
+  clear(): void {
+    this.#inbox = null;
+    this.#inboxStart = 0;
+    this.#inboxEnd = 0;
+  }
+
+  #tellFull(): void {
+    const full = !this.#target.ready && this.#inboxEnd - this.#inboxStart > inboxBytes;
+    if (full === this.#full) return;
+    this.#full = full;
+    this.#target.onInboxFull(full);
+  }
+
+  #keep(chunk: Buffer, start: number, end: number): void {
+    const count = end - start;
+    const used = this.#inboxEnd - this.#inboxStart;
+    if (this.#inbox === null || this.#inboxEnd + count > this.#inbox.length) {
+      const larger = Buffer.allocUnsafe(Math.max(used + count, this.#inbox === null ? 0 : used * 2));
+      this.#inbox?.copy(larger, 0, this.#inboxStart, this.#inboxEnd);
+      this.#inbox = larger;
+      this.#inboxStart = 0;
+      this.#inboxEnd = used;
+    }
+    chunk.copy(this.#inbox, this.#inboxEnd, start, end);
+    this.#inboxEnd += count;
+  }
+
+  /** Position after what was taken. */
+  #consume(buffer: Buffer, start: number, end: number): number {
+    const target = this.#target;
+    let at = start;
+    while (at < end) {
+      if (this.#rest > 0) {
+        const count = Math.min(this.#rest, end - at);
+        if (this.#passing) target.onCopyBytes(buffer, at, at + count);
+        this.#rest -= count;
+        at += count;
+        continue;
+      }
+      if (!target.ready || end - at < HEADER_BYTES) return at;
+      const type = buffer[at] as number;
+      const stop = at + 1 + this.#checkedLength(type, readInt32(buffer, at + 1));
+      if (type === Frontend.COPY_DATA) {
+        // Passed on as it comes; after a COPY that failed it is dropped.
+        const upTo = Math.min(stop, end);
+        this.#passing = target.copyIn;
+        if (this.#passing) target.onCopyBytes(buffer, at, upTo);
+        this.#rest = stop - upTo;
+        at = upTo;
+        continue;
+      }
+      if (target.copyIn) {
+        if (stop > end) return at;
+        this.#copyControl(type, buffer, at, stop);
+        at = stop;
+        continue;
+      }
+      if (!isExtended(type)) {
+        if (stop > end) return at;
+        target.onUnit(buffer, at, stop);
+        at = stop;
+        continue;
+      }
+      const unitEnd = this.#extendedEnd(buffer, at, end);
+      if (unitEnd === at) return at;
+      target.onUnit(buffer, at, unitEnd);
+      at = unitEnd;
+    }
+    return at;
+  }
+
+  #copyControl(type: number, buffer: Buffer, start: number, end: number): void {
+    switch (type) {
+      case Frontend.COPY_DONE:
+      case Frontend.COPY_FAIL:
+      case Frontend.SYNC:
+      case Frontend.FLUSH:
+        this.#target.onCopyControl(type, buffer, start, end);
+        return;
+      case Frontend.TERMINATE:
+        this.#target.onUnit(buffer, start, end);
+        return;
+      default:
+        throw new PoolerError("PROTOCOL_VIOLATION", `unexpected message type 0x${type.toString(16)} during COPY from stdin`);
+    }
+  }
+
+  /** End of the batch that starts at `start`: behind its Sync or Flush; `start` when that has not come yet. */
+  #extendedEnd(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    while (end - at >= HEADER_BYTES) {
+      const type = buffer[at] as number;
+      if (!isExtended(type)) return at; // no Sync before it: run what is there, as the server would
+      const stop = at + 1 + this.#checkedLength(type, readInt32(buffer, at + 1));
+      if (stop > end) break;
+      at = stop;
+      if (type === Frontend.SYNC || type === Frontend.FLUSH) return at;
+    }
+    return at - start > partBytes ? at : start;
+  }
+
+  #checkedLength(type: number, length: number): number {
+    if (!isFrontend(type))
+      throw new PoolerError("PROTOCOL_VIOLATION", `invalid frontend message type 0x${type.toString(16).padStart(2, "0")}`);
+    if (length < 4)
+      throw new PoolerError("PROTOCOL_VIOLATION", `invalid message length ${length} of message type "${String.fromCharCode(type)}"`);
+    if (length > this.#limits.maxMessageBytes && type !== Frontend.COPY_DATA) {
+      throw new PoolerError(
+        "MESSAGE_TOO_LARGE",
+        `a message of ${length} bytes is too large: at most ${this.#limits.maxMessageBytes} bytes are taken`,
+        {
+          hint: "Raise limits.max_message_bytes.",
+        },
+      );
+    }
+    return length;
+  }
+}
+
+function isExtended(type: number): boolean {
+  switch (type) {
+    case Frontend.PARSE:
+    case Frontend.BIND:
+    case Frontend.DESCRIBE:
+    case Frontend.EXECUTE:
+    case Frontend.CLOSE:
+    case Frontend.SYNC:
+    case Frontend.FLUSH:
+      return true;
+    default:
+      return false;
+  }
+}
+
+function isFrontend(type: number): boolean {
+  switch (type) {
+    case Frontend.QUERY:
+    case Frontend.FUNCTION_CALL:
+    case Frontend.TERMINATE:
+    case Frontend.PASSWORD:
+    case Frontend.COPY_DATA:
+    case Frontend.COPY_DONE:
+    case Frontend.COPY_FAIL:
+      return true;
+    default:
+      return isExtended(type);
+  }
+}

@@ -1,0 +1,154 @@
+// A simple query before it is run: answered here, refused, or given a route. Looks at the text once.
+import { PoolerError } from "../base/errors.js";
+import { writeEmpty } from "../protocol/backend.js";
+import { Backend, HEADER_BYTES } from "../protocol/codes.js";
+import { Command, type Lexed, LexFlag, lex } from "../sql/lexer.js";
+import type { Statement } from "../sql/statement.js";
+import { parseBegin } from "../sql/transaction-statements.js";
+import { ask, askContext, isRoutable } from "./asking.js";
+import type { Batch } from "./batch.js";
+import { judgeHazards } from "./hazards.js";
+import { LocalPortal } from "./local-portal.js";
+import { answeredLocally, holdState, runLocally } from "./local-statements.js";
+import type { Session } from "./session.js";
+import { effectsOf } from "./session-effects.js";
+
+/** True: the batch goes to a server. False: its answer is in the reply writer, ReadyForQuery not yet. Throws the refusal. */
+export function planQuery(session: Session, batch: Batch): boolean {
+  const { context } = session;
+  const { buffer } = batch;
+  const start = batch.start + HEADER_BYTES;
+  const end = batch.end - 1;
+  batch.simple = true;
+  batch.endsWithSync = true;
+  if (end < start || buffer[end] !== 0) throw new PoolerError("PROTOCOL_VIOLATION", "invalid Query message: its text does not end");
+  const { lexed, router } = context;
+  lex(buffer, start, end, session.standardStrings, lexed);
+  if (lexed.count === 0) {
+    if (session.server !== null) return true;
+    writeEmpty(context.reply, Backend.EMPTY_QUERY_RESPONSE);
+    return false;
+  }
+  if (router !== null) {
+    const answered = showToPlugins(session, batch, start, end, lexed);
+    if (answered) return false;
+    if (batch.rewritten !== null) lex(batch.rewritten, 0, batch.rewritten.length, session.standardStrings, lexed);
+  }
+  const text = batch.rewritten ?? buffer;
+  if (runsLocally(session, text, lexed)) return false;
+  const { effects, unclear } = effectsOf(text, lexed);
+  batch.effects = effects;
+  batch.setsLocally = (lexed.flags & LexFlag.HAS_SET_LOCAL) !== 0;
+  batch.unclear =
+    unclear || (effects.length > 1 && (lexed.flags & LexFlag.HAS_SET) !== 0 && (lexed.flags & LexFlag.HAS_TRANSACTION_CONTROL) !== 0);
+  if (session.transactionMode && !session.pinned && lexed.hazards !== 0) {
+    const verdict = judgeHazards(lexed.hazards, session.database.config.onSessionState, lexed.count > 1 || session.inTransaction);
+    batch.pins = verdict.pins;
+    batch.unclear ||= verdict.unclear;
+  }
+  if (session.server !== null) {
+    batch.writes = session.routeWrites;
+    return true;
+  }
+  // A string that begins a transaction of its own goes where that may go.
+  let readOnly = session.held?.readOnly === true;
+  let explicit = session.held !== null;
+  let routable = false;
+  const counted = lexed.overflow ? lexed.commands.length - 1 : lexed.count;
+  for (let i = 0; i < counted; i++) {
+    const command = lexed.commands[i] as number;
+    if (command === Command.BEGIN) {
+      const begin = parseBegin(text.latin1Slice(lexed.starts[i], lexed.ends[i]));
+      readOnly = begin.readOnly === true && begin.isolation !== "serializable";
+      explicit = true;
+    }
+    if (isRoutable(command)) routable = true;
+  }
+  session.resolveRoute(batch, routable, explicit, readOnly);
+  return true;
+}
+
+/** Every statement of the string can be answered here: do so. */
+function runsLocally(session: Session, text: Buffer, lexed: Lexed): boolean {
+  if (lexed.overflow || (session.server !== null && (lexed.flags & LexFlag.HAS_SQL_PREPARED) === 0)) return false;
+  let state = holdState(session);
+  for (let i = 0; i < lexed.count; i++) {
+    const next = answeredLocally(session, state, lexed.commands[i] as number, () => text.latin1Slice(lexed.starts[i], lexed.ends[i]));
+    if (next === null) return false;
+    state = next;
+  }
+  for (let i = 0; i < lexed.count; i++) {
+    runLocally(session, lexed.commands[i] as number, text.latin1Slice(lexed.starts[i], lexed.ends[i]), session.context.reply);
+  }
+  return true;
+}
+
+/** True: plugins answered the whole string. */
+function showToPlugins(session: Session, batch: Batch, start: number, end: number, lexed: Lexed): boolean {
+  const { context } = session;
+  const router = context.router;
+  if (router === null || context.statements === null) return false;
+  const { statements } = context.statements.statementsOf(batch.buffer, start, end, session.encoding, session.standardStrings);
+  const several = statements.length > 1;
+  const matches = statements.length === lexed.count && !lexed.overflow;
+  const asking = askContext(session, false, several || lexed.count > 1);
+  const replaced: (Buffer | null)[] = [];
+  const portals: LocalPortal[] = [];
+  for (let i = 0; i < statements.length; i++) {
+    const statement = statements[i] as Statement;
+    const decision = ask(router, session, batch, asking, statement, matches ? (lexed.commands[i] as number) : Command.OTHER, null, false);
+    if (decision === null) {
+      replaced.push(null);
+      continue;
+    }
+    if (decision.outcome === "intercept" && decision.intercept !== null)
+      portals.push(new LocalPortal(decision.intercept, [], decision.plugin));
+    if (decision.rewritten !== null && decision.rewrittenParameters !== null) {
+      throw new PoolerError(
+        "PLUGIN_FAILED",
+        `plugin "${decision.plugin}" failed: it rewrote a statement of the simple protocol with parameters`,
+      );
+    }
+    replaced.push(decision.outcome === "route" ? (decision.rewritten?.sql ?? null) : null);
+  }
+  if (portals.length > 0) {
+    if (portals.length < statements.length) {
+      throw new PoolerError("NOT_SUPPORTED", "a plugin answers one statement of the string itself, which cannot be mixed with others", {
+        hint: "Send the statements one by one.",
+      });
+    }
+    for (const portal of portals) {
+      if (portal.hasColumns) portal.describe(context.reply);
+      portal.execute(context.reply, 0);
+    }
+    return true;
+  }
+  if (replaced.some((sql) => sql !== null)) batch.rewritten = splice(batch.buffer, start, end, lexed, matches, statements, replaced);
+  return false;
+}
+
+/** The string with some of its statements replaced. */
+function splice(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  lexed: Lexed,
+  matches: boolean,
+  statements: readonly Statement[],
+  replaced: readonly (Buffer | null)[],
+): Buffer {
+  if (statements.length === 1) return replaced[0] as Buffer;
+  if (!matches)
+    throw new PoolerError("NOT_SUPPORTED", "a plugin rewrote a statement of a string whose statements cannot be told apart", {
+      hint: "Send the statements one by one.",
+    });
+  const parts: Buffer[] = [];
+  let at = start;
+  replaced.forEach((sql, i) => {
+    if (sql === null) return;
+    parts.push(buffer.subarray(at, lexed.starts[i]), sql);
+    at = lexed.ends[i] as number;
+  });
+  parts.push(buffer.subarray(at, end));
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,177 @@
+// What statements do to the settings of a session, and when it counts: SETs take effect with their statement, inside a
+// transaction with its COMMIT, and not at all when it, or a savepoint before them, is rolled back.
+import { Command, type Lexed, LexFlag } from "../sql/lexer.js";
+import { parseReset, parseSet } from "../sql/session-statements.js";
+import { parseRelease, parseRollbackTo, parseSavepoint } from "../sql/transaction-statements.js";
+import { CHARACTERISTICS, type Settings, withoutSetting, withSetting } from "./settings.js";
+
+export type SessionEffect =
+  | { readonly kind: "set"; readonly name: string; readonly statement: string }
+  | { readonly kind: "reset"; readonly name: string | null }
+  | { readonly kind: "savepoint" | "rollbackTo" | "release"; readonly name: string }
+  | { readonly kind: "begin" | "commit" | "rollback" };
+
+/** `unclear`: something changes settings in a way that is not understood; the server must not be lent on as it is. */
+export interface SessionEffects {
+  readonly effects: readonly SessionEffect[];
+  readonly unclear: boolean;
+}
+
+export const noEffects: SessionEffects = { effects: [], unclear: false };
+const begin: SessionEffects = { effects: [{ kind: "begin" }], unclear: false };
+const commit: SessionEffects = { effects: [{ kind: "commit" }], unclear: false };
+const rollback: SessionEffects = { effects: [{ kind: "rollback" }], unclear: false };
+
+/** Effects of the statements that were lexed in `buffer`. Allocates for SETs and savepoints only. */
+export function effectsOf(buffer: Buffer, lexed: Lexed): SessionEffects {
+  if ((lexed.flags & (LexFlag.HAS_SET | LexFlag.HAS_TRANSACTION_CONTROL)) === 0) return noEffects;
+  if (lexed.overflow) return { effects: [], unclear: true };
+  if (lexed.count === 1) {
+    switch (lexed.commands[0]) {
+      case Command.BEGIN:
+        return begin;
+      case Command.COMMIT:
+      case Command.PREPARE_TRANSACTION:
+        return commit;
+      case Command.ROLLBACK:
+        return rollback;
+    }
+  }
+  const effects: SessionEffect[] = [];
+  let unclear = false;
+  for (let i = 0; i < lexed.count; i++) {
+    const effect = effectOf(lexed.commands[i] as number, buffer.latin1Slice(lexed.starts[i] as number, lexed.ends[i] as number));
+    if (effect === "unclear") unclear = true;
+    else if (effect !== null) effects.push(effect);
+  }
+  return { effects, unclear };
+}
+
+/** Text is held byte for byte (latin1), so that it can be said again in the encoding that it came in. */
+function effectOf(command: number, text: string): SessionEffect | "unclear" | null {
+  switch (command) {
+    case Command.BEGIN:
+      return { kind: "begin" };
+    case Command.COMMIT:
+    case Command.PREPARE_TRANSACTION:
+      return { kind: "commit" };
+    case Command.ROLLBACK:
+      return { kind: "rollback" };
+    case Command.SAVEPOINT:
+      return named("savepoint", parseSavepoint(text));
+    case Command.RELEASE:
+      return named("release", parseRelease(text));
+    case Command.ROLLBACK_TO:
+      return named("rollbackTo", parseRollbackTo(text));
+    case Command.SET_CHARACTERISTICS:
+      return { kind: "set", name: CHARACTERISTICS, statement: text };
+    case Command.SET: {
+      const set = parseSet(text);
+      if (set === null) return "unclear";
+      return set.isDefault ? { kind: "reset", name: set.name } : { kind: "set", name: set.name, statement: text };
+    }
+    case Command.RESET: {
+      const reset = parseReset(text);
+      return reset === null ? "unclear" : { kind: "reset", name: reset.name };
+    }
+    default:
+      return null;
+  }
+}
+
+/** The effect of one SET or RESET; null when it has none or is not understood. */
+export function effectOfText(command: number, text: string): SessionEffect | null {
+  const effect = effectOf(command, text);
+  return effect === "unclear" ? null : effect;
+}
+
+function named(kind: "savepoint" | "release" | "rollbackTo", name: string | null): SessionEffect | "unclear" {
+  return name === null ? "unclear" : { kind, name };
+}
+
+/** A session's settings: what counts, and what the transaction that is open would make of it. */
+export class SettingsTracker {
+  /** What startup made of it: what RESET goes back to. */
+  readonly initial: Settings;
+  current: Settings;
+  #pending: SessionEffect[] = [];
+
+  constructor(initial: Settings) {
+    this.initial = initial;
+    this.current = initial;
+  }
+
+  /** A transaction is open in which settings were changed. */
+  get pending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Statements have run without an error. `open`: a transaction is open now, or was while they ran. */
+  succeeded(effects: readonly SessionEffect[], wasOpen: boolean): void {
+    let open = wasOpen;
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case "begin":
+          open = true;
+          break;
+        case "commit":
+          this.#apply();
+          open = false;
+          break;
+        case "rollback":
+          this.#pending.length = 0;
+          open = false;
+          break;
+        case "rollbackTo":
+          this.#rollbackTo(effect.name);
+          break;
+        default:
+          this.#pending.push(effect);
+          if (!open) this.#apply();
+      }
+    }
+  }
+
+  /** The transaction is over, and came to nothing. */
+  rolledBack(): void {
+    this.#pending.length = 0;
+  }
+
+  /** DISCARD ALL, or RESET ALL by the pooler itself. */
+  resetAll(): void {
+    this.#pending.length = 0;
+    this.current = this.initial;
+  }
+
+  #apply(): void {
+    for (const effect of this.#pending) {
+      if (effect.kind === "set") this.current = withSetting(this.current, effect.name, effect.statement);
+      else if (effect.kind === "reset") this.current = this.#reset(effect.name);
+    }
+    this.#pending.length = 0;
+  }
+
+  #reset(name: string | null): Settings {
+    if (name === null) {
+      // RESET ALL leaves role and session authorization alone.
+      let settings = this.initial;
+      for (const kept of ["role", "session_authorization"]) {
+        const statement = this.current.entries.get(kept);
+        if (statement !== undefined) settings = withSetting(settings, kept, statement);
+      }
+      return settings;
+    }
+    const initial = this.initial.entries.get(name);
+    return initial === undefined ? withoutSetting(this.current, name) : withSetting(this.current, name, initial);
+  }
+
+  #rollbackTo(savepoint: string): void {
+    for (let i = this.#pending.length - 1; i >= 0; i--) {
+      const effect = this.#pending[i] as SessionEffect;
+      if (effect.kind === "savepoint" && effect.name === savepoint) {
+        this.#pending.length = i + 1;
+        return;
+      }
+    }
+  }
+}

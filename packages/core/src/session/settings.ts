@@ -1,0 +1,69 @@
+// The settings that a session made with SET or brought along in its startup packet, as an immutable value. A server carries
+// the settings of whoever had it last; before a lease both are compared and the difference is run.
+import { quoteIdentifier, quoteLiteral } from "../sql/quoting.js";
+
+export interface Settings {
+  /** Equal for equal settings. */
+  readonly key: string;
+  /** Lower-case name → the statement that makes the setting. */
+  readonly entries: ReadonlyMap<string, string>;
+}
+
+export const noSettings: Settings = { key: "", entries: new Map() };
+
+/** SET SESSION CHARACTERISTICS AS TRANSACTION sets several at once. */
+export const CHARACTERISTICS = "session characteristics";
+
+function settingsOf(entries: ReadonlyMap<string, string>): Settings {
+  if (entries.size === 0) return noSettings;
+  const names = [...entries.keys()].sort();
+  return { key: names.map((name) => `${name}\0${entries.get(name)}`).join("\0"), entries };
+}
+
+export function withSetting(settings: Settings, name: string, statement: string): Settings {
+  if (settings.entries.get(name) === statement) return settings;
+  const entries = new Map(settings.entries);
+  entries.delete(name); // the order of the SETs is kept: a later one may depend on an earlier one
+  entries.set(name, statement);
+  return settingsOf(entries);
+}
+
+export function withoutSetting(settings: Settings, name: string): Settings {
+  if (!settings.entries.has(name)) return settings;
+  const entries = new Map(settings.entries);
+  entries.delete(name);
+  return settingsOf(entries);
+}
+
+export function sameSettings(a: Settings, b: Settings): boolean {
+  return a === b || a.key === b.key;
+}
+
+/** Statements that turn a session with `from` into one with `to`. */
+export function settingsDifference(from: Settings, to: Settings): string[] {
+  const statements: string[] = [];
+  for (const name of from.entries.keys()) if (!to.entries.has(name)) statements.push(...resetStatements(name));
+  for (const [name, statement] of to.entries) if (from.entries.get(name) !== statement) statements.push(statement);
+  return statements;
+}
+
+function resetStatements(name: string): string[] {
+  switch (name) {
+    case "session_authorization":
+      return ["RESET SESSION AUTHORIZATION"];
+    case CHARACTERISTICS:
+      return ["RESET default_transaction_isolation", "RESET default_transaction_read_only", "RESET default_transaction_deferrable"];
+    default:
+      return [`RESET ${settingName(name)}`];
+  }
+}
+
+/** A name such as `search_path` or `app.tenant`, quoted part by part. */
+export function settingName(name: string): string {
+  return name.split(".").map(quoteIdentifier).join(".");
+}
+
+/** The statement for a setting that came in a startup packet. */
+export function startupSetting(name: string, value: string): string {
+  return `SET ${settingName(name)} TO ${quoteLiteral(value)}`;
+}

@@ -1,0 +1,140 @@
+// The clients of one worker: who is there, who is logging in, whose cancel key is whose.
+import { createSecretCache, type SecretCache } from "../auth/secret-cache.js";
+import type { UserConfig } from "../config/types.js";
+import { ConsoleSession } from "../session/console-session.js";
+import type { SessionContext } from "../session/context.js";
+import { type ClientRegistry, Login } from "../session/login.js";
+import type { Session } from "../session/session.js";
+import type { ConsoleResult } from "../supervisor/ipc.js";
+import type { TlsUpgrade, Wire } from "../wire/wire.js";
+
+export interface ClientsOptions {
+  readonly context: SessionContext;
+  readonly worker: number;
+  readonly version: string;
+  readonly runConsole: (user: UserConfig, sql: string) => Promise<ConsoleResult>;
+  /** A cancel request whose client is not here. */
+  readonly onForeignCancel: (processId: number, secretKey: number) => void;
+}
+
+/** Numbers of clients in a process id; the rest names the worker. */
+const clientBits = 22;
+
+interface Key {
+  readonly session: Session;
+  readonly secretKey: number;
+}
+
+export class Clients implements ClientRegistry {
+  readonly sessions = new Map<Session, number>();
+  readonly logins = new Set<Login>();
+  readonly consoles = new Set<ConsoleSession>();
+  draining = false;
+  onEmpty: (() => void) | null = null;
+  readonly secrets: SecretCache = createSecretCache();
+  readonly #options: ClientsOptions;
+  readonly #keys = new Map<number, Key>();
+  #lastSession = 0;
+  #lastProcess = 0;
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+    this.secrets.prepare(options.context.config.users);
+  }
+
+  accept(wire: Wire): void {
+    const { context } = this.#options;
+    context.totals.clientsAccepted++;
+    new Login(context, this, this.secrets, this.#tls(), wire);
+  }
+
+  get hasRoom(): boolean {
+    return this.sessions.size < this.#options.context.config.limits.maxClients;
+  }
+
+  nextSessionId(): number {
+    return ++this.#lastSession;
+  }
+
+  nextProcessId(): number {
+    do this.#lastProcess = (this.#lastProcess + 1) % (1 << clientBits);
+    while (this.#lastProcess === 0 || this.#keys.has(this.#processId(this.#lastProcess)));
+    return this.#processId(this.#lastProcess);
+  }
+
+  #processId(number: number): number {
+    return ((this.#options.worker % 256) << clientBits) | number;
+  }
+
+  add(session: Session, processId: number, secretKey: number): void {
+    this.sessions.set(session, processId);
+    this.#keys.set(processId, { session, secretKey });
+    if (this.draining) session.drain();
+  }
+
+  remove(session: Session): void {
+    const processId = this.sessions.get(session);
+    this.sessions.delete(session);
+    if (processId !== undefined) this.#keys.delete(processId);
+    this.#tellEmpty();
+  }
+
+  loggingIn(login: Login): void {
+    this.logins.add(login);
+  }
+
+  loggedIn(login: Login): void {
+    this.logins.delete(login);
+    this.#tellEmpty();
+  }
+
+  cancel(processId: number, secretKey: number): void {
+    const key = this.#keys.get(processId);
+    if (key === undefined) this.#options.onForeignCancel(processId, secretKey);
+    else if (key.secretKey === secretKey) key.session.cancel();
+  }
+
+  /** A cancel request that another worker passed on. */
+  cancelHere(processId: number, secretKey: number): void {
+    const key = this.#keys.get(processId);
+    if (key !== undefined && key.secretKey === secretKey) key.session.cancel();
+  }
+
+  openConsole(wire: Wire, user: UserConfig): void {
+    const { version, runConsole } = this.#options;
+    const session = new ConsoleSession({
+      wire,
+      user,
+      version,
+      run: (sql) => runConsole(user, sql),
+      onEnd: (ended) => {
+        this.consoles.delete(ended);
+        this.#tellEmpty();
+      },
+    });
+    this.consoles.add(session);
+  }
+
+  tick(nowMs: number): void {
+    for (const session of this.sessions.keys()) session.tick(nowMs);
+  }
+
+  /** No new transactions; clients leave when theirs are over. */
+  drain(): void {
+    this.draining = true;
+    for (const login of [...this.logins]) login.close();
+    for (const session of [...this.sessions.keys()]) session.drain();
+    for (const console of [...this.consoles]) console.close();
+    this.#tellEmpty();
+  }
+
+  #tellEmpty(): void {
+    if (this.draining && this.sessions.size === 0 && this.logins.size === 0 && this.consoles.size === 0) this.onEmpty?.();
+  }
+
+  #tls(): TlsUpgrade | null {
+    const { mode, cert, key, ca } = this.#options.context.config.listen.tls;
+    if (mode === "disable" || cert === null || key === null) return null;
+    return { side: "server", cert, key, clientCa: mode === "verify-full" ? ca : null };
+  }
+}

@@ -1,0 +1,50 @@
+// The plugin side of a worker: the chain, the statements that it is shown, and the grammar when a plugin asks for facts.
+
+import { constants } from "@pooler/plugin-abi";
+import type { Clock } from "../base/clock.js";
+import type { Logger } from "../base/logger.js";
+import type { PoolerConfig } from "../config/types.js";
+import { createPluginChain } from "../plugins/chain.js";
+import { openCrashPage } from "../plugins/crash-page.js";
+import { loadPlugins } from "../plugins/loader.js";
+import type { StatementSource } from "../plugins/statements.js";
+import type { PluginChain } from "../plugins/types.js";
+import { createStatementParser, grammarMajor } from "../sql/parser.js";
+import { createStatementCache } from "../sql/statement-cache.js";
+
+export interface WorkerPlugins {
+  readonly chain: PluginChain;
+  readonly statements: StatementSource;
+  destroy(): void;
+}
+
+/** Throws PLUGIN_UNUSABLE. The grammar is loaded only when a plugin reads facts: it takes some 100 MB. */
+export async function createWorkerPlugins(
+  config: PoolerConfig,
+  worker: number,
+  crashPageFd: number | null,
+  clock: Clock,
+  log: Logger,
+): Promise<WorkerPlugins> {
+  const crashPage = openCrashPage(crashPageFd);
+  const plugins = loadPlugins(config.plugins, { grammar: grammarMajor, worker, crashPage });
+  const wantsFacts = plugins.some(
+    ({ description }) => (description.capabilityBits & (constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE)) !== 0,
+  );
+  const parser = wantsFacts ? await createStatementParser() : null;
+  let chain: PluginChain | null = null;
+  const statements = createStatementCache({
+    maxTexts: config.limits.maxCachedStatements,
+    maxBytes: 64 << 20,
+    parser,
+    onForget: (statement) => chain?.forget(statement),
+  });
+  chain = createPluginChain({ plugins, statements, crashPage, clock, log });
+  return {
+    chain,
+    statements,
+    destroy: () => {
+      for (const plugin of [...plugins].reverse()) plugin.destroy();
+    },
+  };
+}

@@ -1,0 +1,229 @@
+// The composition root of the data plane: one process that accepts clients and owns its server connections.
+import { createClock } from "../base/clock.js";
+import type { Logger } from "../base/logger.js";
+import type { PoolerConfig, UserConfig } from "../config/types.js";
+import { Database } from "../pool/database.js";
+import type { PoolContext } from "../pool/host-pool.js";
+import { type BorrowedSlots, createBorrowedSlots, createLocalSlots } from "../pool/slot-source.js";
+import { Router } from "../router/router.js";
+import { createSessionScratch, type SessionContext } from "../session/context.js";
+import { inheritedFds, type WorkerBoot } from "../supervisor/ipc.js";
+import { poolerVersion } from "../supervisor/version.js";
+import { createStreamsEngine } from "../wire/streams/streams-engine.js";
+import type { Listener } from "../wire/wire.js";
+import { Clients } from "./clients.js";
+import type { WorkerLink } from "./link.js";
+import type { WorkerPlugins } from "./plugins.js";
+import { startedAtMs, takeSnapshot } from "./snapshot.js";
+
+/** How often timeouts are looked at. */
+const tickMs = 100;
+
+export async function startWorker(boot: WorkerBoot, link: WorkerLink, log: Logger, exit: (code: number) => void): Promise<void> {
+  const clock = createClock();
+  const plugins =
+    boot.config.plugins.length === 0
+      ? null
+      : await (await import("./plugins.js")).createWorkerPlugins(boot.config, boot.worker, inheritedFds.crashPage, clock, log);
+  const worker = new Worker(boot, link, log, plugins, exit);
+  worker.listen();
+  link.onOrders(worker.orders);
+  link.onDisconnect(() => worker.drain(boot.config.timeouts.drainMs));
+  link.send({ kind: "ready" });
+}
+
+class Worker {
+  readonly #boot: WorkerBoot;
+  readonly #link: WorkerLink;
+  readonly #log: Logger;
+  readonly #plugins: WorkerPlugins | null;
+  readonly #exit: (code: number) => void;
+  readonly #databases = new Map<string, Database>();
+  readonly #context: SessionContext;
+  readonly #pools: PoolContext;
+  readonly #clients: Clients;
+  readonly #borrowed: BorrowedSlots | null;
+  readonly #totals = { serversOpened: 0, serversLost: 0 };
+  #users: ReadonlyMap<string, UserConfig>;
+  #listeners: Listener[] = [];
+  #lastServer = 0;
+  #pausedAll = false;
+  #exiting = false;
+
+  constructor(boot: WorkerBoot, link: WorkerLink, log: Logger, plugins: WorkerPlugins | null, exit: (code: number) => void) {
+    const { config } = boot;
+    this.#boot = boot;
+    this.#link = link;
+    this.#log = log;
+    this.#plugins = plugins;
+    this.#exit = exit;
+    const clock = createClock();
+    const engine = createStreamsEngine(log);
+    this.#borrowed =
+      config.workers === 1
+        ? null
+        : createBorrowedSlots({
+            want: (key, limit) => link.send({ kind: "slotsWanted", key, limit }),
+            giveBack: (key, count) => link.send({ kind: "slotsReturned", key, count }),
+          });
+    this.#pools = {
+      engine,
+      clock,
+      log,
+      slots: this.#borrowed ?? createLocalSlots(),
+      limits: config.limits,
+      timeouts: config.timeouts,
+      nextServerId: () => ++this.#lastServer,
+      onHostChanged: (host) => {
+        for (const database of this.#databases.values()) if (database.owns(host)) database.hostChanged();
+      },
+      totals: this.#totals,
+    };
+    this.#users = usersByName(config);
+    this.#context = {
+      config,
+      engine,
+      clock,
+      log,
+      router: plugins === null ? null : new Router(plugins.chain),
+      statements: plugins?.statements ?? null,
+      ...createSessionScratch(config),
+      totals: { clientsAccepted: 0, clientsRefused: 0, loginFailures: 0, cancelsReceived: 0, cancelsSent: 0 },
+      database: (name) => this.#databases.get(name),
+      user: (name) => this.#users.get(name),
+    };
+    for (const database of config.databases) this.#databases.set(database.name, new Database(this.#pools, database));
+    this.#clients = new Clients({
+      context: this.#context,
+      worker: boot.worker,
+      version: poolerVersion(),
+      runConsole: (user, sql) => link.requestConsole(user.name, user.console === "admin", sql),
+      onForeignCancel: (processId, secretKey) => {
+        if (boot.config.workers > 1) link.send({ kind: "cancel", processId, secretKey });
+      },
+    });
+    const tick = (): void => {
+      const nowMs = clock.nowMs();
+      for (const database of this.#databases.values()) database.tick(nowMs);
+      this.#clients.tick(nowMs);
+      clock.setTimer(tickMs, tick).unref();
+    };
+    clock.setTimer(tickMs, tick).unref();
+  }
+
+  listen(): void {
+    for (let i = 0; i < this.#boot.listeners; i++) {
+      this.#listeners.push(this.#context.engine.listen(inheritedFds.firstListener + i, (wire) => this.#clients.accept(wire)));
+    }
+  }
+
+  get orders(): Parameters<WorkerLink["onOrders"]>[0] {
+    return {
+      configure: ({ id, config }) => {
+        this.#configure(config);
+        this.#link.send({ kind: "configured", id, error: null });
+      },
+      snapshot: ({ id, detail }) => {
+        const snapshot = takeSnapshot(
+          {
+            worker: this.#boot.worker,
+            startedAtMs,
+            context: this.#context,
+            clients: this.#clients,
+            databases: this.#databases.values(),
+            chain: this.#plugins?.chain ?? null,
+            poolTotals: this.#totals,
+          },
+          detail,
+        );
+        this.#link.send({ kind: "snapshot", id, snapshot });
+      },
+      pause: ({ id, database }) => this.#pause(id, database),
+      resume: ({ id, database }) => {
+        if (database === null) this.#pausedAll = false;
+        for (const each of this.#named(database)) each.resume();
+        this.#link.send({ kind: "done", id });
+      },
+      drain: ({ deadlineMs }) => this.drain(deadlineMs),
+      cancel: ({ processId, secretKey }) => this.#clients.cancelHere(processId, secretKey),
+      slots: ({ key, count }) => {
+        this.#borrowed?.lent(key, count);
+        const pool = this.#pool(key);
+        if (pool === undefined) this.#borrowed?.returnFree(key);
+        else pool.onSlots();
+      },
+      slotsWanted: ({ key, count, urgent }) => this.#pool(key)?.giveUp(count, urgent),
+    };
+  }
+
+  /** Stop accepting, let transactions end, then exit; at the deadline (0: none) whoever is left is closed. */
+  drain(deadlineMs: number): void {
+    for (const listener of this.#listeners.splice(0)) listener.close();
+    this.#clients.onEmpty = () => this.#end();
+    this.#clients.drain();
+    if (deadlineMs > 0) this.#context.clock.setTimer(deadlineMs, () => this.#end());
+  }
+
+  #end(): void {
+    if (this.#exiting) return;
+    this.#exiting = true;
+    for (const database of this.#databases.values()) database.closeAll();
+    this.#plugins?.destroy();
+    this.#link.close();
+    // What was written last, farewells to servers among it, goes out first.
+    setImmediate(() => setImmediate(() => this.#exit(0)));
+  }
+
+  #configure(config: PoolerConfig): void {
+    this.#context.config = config;
+    this.#pools.limits = config.limits;
+    this.#pools.timeouts = config.timeouts;
+    this.#users = usersByName(config);
+    this.#clients.secrets.prepare(config.users);
+    const names = new Set(config.databases.map(({ name }) => name));
+    for (const [name, database] of this.#databases) {
+      if (names.has(name)) continue;
+      database.retire();
+      this.#databases.delete(name);
+    }
+    for (const database of config.databases) {
+      const known = this.#databases.get(database.name);
+      if (known !== undefined) known.configure(database);
+      else {
+        const added = new Database(this.#pools, database);
+        if (this.#pausedAll) added.pause();
+        this.#databases.set(database.name, added);
+      }
+    }
+    this.#log.setLevel(config.log.level);
+  }
+
+  #pause(id: number, name: string | null): void {
+    if (name === null) this.#pausedAll = true;
+    const databases = this.#named(name);
+    for (const database of databases) database.pause();
+    const check = (): void => {
+      if (databases.every((database) => database.leased === 0 || !database.paused)) this.#link.send({ kind: "done", id });
+      else this.#context.clock.setTimer(20, check);
+    };
+    check();
+  }
+
+  #named(name: string | null): Database[] {
+    if (name === null) return [...this.#databases.values()];
+    const database = this.#databases.get(name);
+    return database === undefined ? [] : [database];
+  }
+
+  #pool(key: string): ReturnType<Database["poolByKey"]> {
+    for (const database of this.#databases.values()) {
+      const pool = database.poolByKey(key);
+      if (pool !== undefined) return pool;
+    }
+    return undefined;
+  }
+}
+
+function usersByName(config: PoolerConfig): ReadonlyMap<string, UserConfig> {
+  return new Map(config.users.map((user) => [user.name, user]));
+}
