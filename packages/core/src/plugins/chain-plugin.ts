@@ -1,5 +1,9 @@
 // A plugin as the chain calls it: bound exports and what its handshake said. The loader makes it; nothing here knows how.
+import { constants } from "@pooler/plugin-abi";
 import type { OnPluginError } from "../config/types.js";
+
+/** A plugin with one of these bits reads what the grammar knows of a statement. */
+export const factCapabilities = constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE | constants.POOLER_CAP_FINGERPRINT;
 
 /** Exports of the library. Addresses are of the state and of frames. */
 export interface PluginExports {

@@ -13,7 +13,7 @@ import type { Logger } from "../base/logger.js";
 import type { Statement } from "../sql/statement.js";
 import type { PluginStats } from "../supervisor/ipc.js";
 import { ChainMember, memberFailed } from "./chain-member.js";
-import { type LoadedPlugin, mostPlugins } from "./chain-plugin.js";
+import { factCapabilities, type LoadedPlugin, mostPlugins } from "./chain-plugin.js";
 import { type Rewrite, readInterception, readRefusal, readRewrite } from "./chain-verdicts.js";
 import type { CrashPage } from "./crash-page.js";
 import { Frames } from "./frames.js";
@@ -24,7 +24,6 @@ import type { ChainDecision, ChainRequest, ParameterView, PluginChain } from "./
 const roleOpen = constants.POOLER_ROLE_OPEN;
 const shardOpen = constants.POOLER_SHARD_OPEN;
 const mostRewrites = 8;
-const wantsFactsBits = constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE | constants.POOLER_CAP_FINGERPRINT;
 
 export interface PluginChainOptions {
   /** Chain order. */
@@ -82,7 +81,7 @@ class Chain implements PluginChain {
     const { plugins, crashPage, clock, log } = options;
     const has = (bits: number) => plugins.some((plugin) => (plugin.description.capabilityBits & bits) !== 0);
     this.size = plugins.length;
-    this.wantsFacts = has(wantsFactsBits);
+    this.wantsFacts = has(factCapabilities);
     this.inspects = has(constants.POOLER_CAP_INSPECT);
     this.wantsEveryStatement = this.inspects || has(constants.POOLER_CAP_EVERY_STATEMENT);
     this.#members = plugins.map((plugin, position) => new ChainMember(plugin, position, crashPage, clock, log));
