@@ -37,6 +37,8 @@ export class Database {
   /** Taken out of the configuration: no new transactions. */
   removed = false;
   paused = false;
+  /** Texts that some server of this database has prepared without an error. */
+  readonly knownStatements = new WeakSet<object>();
   readonly counters: DatabaseCounters = {
     transactions: 0,
     queries: 0,

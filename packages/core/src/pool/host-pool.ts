@@ -104,9 +104,11 @@ export class HostPool implements ServerOwner {
 
   /** Calls back when the greeting is known: at once when it is. */
   withGreeting(callback: (error: PoolerError | null) => void): void {
-    if (this.greeting !== null) return callback(null);
-    const error = this.#unavailable();
-    if (error !== null) return callback(error);
+    const error = this.greeting === null ? this.#unavailable() : null;
+    if (this.greeting !== null || error !== null) {
+      callback(error);
+      return;
+    }
     this.#greetingWaiters.push(callback);
     this.#openIfWanted();
   }

@@ -154,7 +154,10 @@ class Handshake implements WireReader {
     const body = this.#kept;
     switch (type) {
       case Backend.AUTHENTICATION: {
-        if (end - start < 4) return this.#unexpected(type);
+        if (end - start < 4) {
+          this.#unexpected(type);
+          return;
+        }
         const step = this.#authenticator.receive(readInt32(body, start), body.subarray(start + 4, end));
         if (step.kind === "send") this.#wire?.write(step.message, 0, step.message.length);
         else if (step.kind === "failed") this.#fail(step.error);
@@ -178,16 +181,25 @@ class Handshake implements WireReader {
         return;
       case Backend.PARAMETER_STATUS: {
         const parameter = this.#authenticated ? readParameterStatus(body, start, end) : null;
-        if (parameter === null) return this.#unexpected(type);
+        if (parameter === null) {
+          this.#unexpected(type);
+          return;
+        }
         this.#parameters.set(parameter.name, parameter.value);
         return;
       }
       case Backend.BACKEND_KEY_DATA:
-        if (!this.#authenticated || end - start !== 8) return this.#unexpected(type);
+        if (!this.#authenticated || end - start !== 8) {
+          this.#unexpected(type);
+          return;
+        }
         this.#identity = { remoteProcessId: readInt32(body, start), remoteSecretKey: readInt32(body, start + 4) };
         return;
       case Backend.READY_FOR_QUERY:
-        if (!this.#authenticated || end !== this.#kept.length) return this.#unexpected(type);
+        if (!this.#authenticated || end !== this.#kept.length) {
+          this.#unexpected(type);
+          return;
+        }
         this.#settle(null);
         return;
       default:

@@ -298,7 +298,9 @@ class ClientParse implements ReplyWatcher {
   }
 
   done(): void {
-    if (this.#global !== null) this.#server.prepared.confirm(this.#global);
+    if (this.#global === null) return;
+    this.#server.prepared.confirm(this.#global);
+    this.#session.database.knownStatements.add(this.#global);
   }
 
   skipped(): void {

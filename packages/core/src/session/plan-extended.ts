@@ -7,6 +7,7 @@ import { Backend, Frontend, HEADER_BYTES } from "../protocol/codes.js";
 import { cstringEnd } from "../protocol/frontend.js";
 import { MessageWriter, readInt32 } from "../protocol/message-writer.js";
 import type { AskContext } from "../router/router.js";
+import type { GlobalStatement } from "../server/global-statement.js";
 import { Command, LexFlag } from "../sql/lexer.js";
 import type { Statement } from "../sql/statement.js";
 import { parseBegin } from "../sql/transaction-statements.js";
@@ -156,6 +157,10 @@ function runsLocally(session: Session, batch: Batch): boolean {
     const info = op.statement?.info;
     switch (op.type) {
       case Frontend.PARSE:
+        // A text that a server of this database has taken before needs no server to be prepared: its first use does.
+        if (session.database.knownStatements.has(op.global as GlobalStatement)) break;
+        if (op.statement === null || !isLocal(session, state, info as StatementInfo)) return false;
+        break;
       case Frontend.DESCRIBE:
         if (op.statement === null || !isLocal(session, state, info as StatementInfo)) return false;
         break;
