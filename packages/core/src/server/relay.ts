@@ -162,17 +162,16 @@ export class Relay {
   }
 
   /**
-   * A message that was seen whole. Returns whether it stays in the range to pass on. ReadyForQuery is delivered here,
-   * together with what came before it from `from` on.
+   * A message that was seen whole. What came before it, from `from` on, is delivered here; returns whether the message
+   * itself stays in the range to pass on. ReadyForQuery is delivered here, too.
    */
   #handle(type: number, buffer: Buffer, start: number, stop: number, from: number): boolean {
     const queue = this.#queue;
     const hide = queue.headHide;
     if (type === Backend.PARAMETER_STATUS) {
-      this.#target.onParameterStatus(buffer, start, stop);
-      if (!queue.empty && hide !== Hide.ALL) return true;
       this.#flush(buffer, from, start);
-      return false;
+      this.#target.onParameterStatus(buffer, start, stop);
+      return !queue.empty && hide !== Hide.ALL;
     }
     if (type === Backend.ERROR_RESPONSE) {
       queue.skipToReady();
