@@ -364,7 +364,7 @@ test("docs/console.md describes every command with its columns, types and order"
   for (const { name, argument, columns } of consoleCommands) {
     const section = sections.get(argument === null ? name : `${name} ${argument}`);
     expect(section, name).toBeDefined();
-    const documented = [...(section ?? "").matchAll(/^\| `(\w+)` \| (\w+) \| .+ \|$/gm)].map(([, column, type]) => `${column} ${type}`);
+    const documented = [...(section ?? "").matchAll(/^\| `(\w+)` +\| (\w+) +\| \S.*\|$/gm)].map(([, column, type]) => `${column} ${type}`);
     expect(documented, name).toEqual(columns.map((column) => `${column.name} ${column.type}`));
   }
 });

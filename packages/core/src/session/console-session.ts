@@ -10,8 +10,9 @@ import {
   writeReadyForQuery,
 } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
+import { consoleTypes } from "../protocol/console-types.js";
 import { MessageWriter, readInt32 } from "../protocol/message-writer.js";
-import { type ConsoleResult, consoleTypes } from "../supervisor/ipc.js";
+import type { ConsoleResult } from "../supervisor/ipc.js";
 import type { Wire, WireReader } from "../wire/wire.js";
 
 export interface ConsoleOptions {

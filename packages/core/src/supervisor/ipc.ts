@@ -1,5 +1,6 @@
 // What supervisor and workers say to each other over the process channel: plain data, one direction each.
 import type { PoolerConfig } from "../config/types.js";
+import type { consoleTypes } from "../protocol/console-types.js";
 
 /** File descriptors that a worker inherits beside 0, 1, 2 and the channel at 3. */
 export const inheritedFds = { crashPage: 4, firstListener: 5 } as const;
@@ -69,15 +70,6 @@ export type ConsoleResult =
       readonly notices: readonly string[];
     }
   | { readonly ok: false; readonly sqlstate: string; readonly message: string; readonly hint: string | null };
-
-/** How the console's column types look in a RowDescription: type OID and size. Values always come as text. */
-export const consoleTypes = {
-  text: { oid: 25, size: -1 },
-  int4: { oid: 23, size: 4 },
-  int8: { oid: 20, size: 8 },
-  float8: { oid: 701, size: 8 },
-  numeric: { oid: 1700, size: -1 },
-} as const;
 
 export interface ConsoleColumn {
   readonly name: string;

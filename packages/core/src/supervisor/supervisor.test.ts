@@ -1,206 +1,11 @@
-// The supervisor with real processes, sockets and HTTP; only what a worker does with its clients is made up
-// (fixtures/fake-worker.mjs).
-import { EventEmitter } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import ts from "typescript";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { createLogger, type Logger } from "../base/logger.js";
-import { parseConfig } from "../config/load-config.js";
-import type { PoolerConfig } from "../config/types.js";
-import type { ConsoleResult } from "./ipc.js";
-import { runSupervisor } from "./run-supervisor.js";
-import { type Supervisor, startSupervisor } from "./supervisor.js";
-
-const workerEntry = fileURLToPath(new URL("fixtures/fake-worker.mjs", import.meta.url));
-let directory: string;
-
-beforeAll(() => {
-  // The worker speaks through the real link; Node cannot read its TypeScript.
-  directory = mkdtempSync(join(tmpdir(), "pooler-link-"));
-  const source = readFileSync(new URL("../worker/link.ts", import.meta.url), "utf8");
-  const { outputText } = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } });
-  writeFileSync(join(directory, "link.mjs"), outputText);
-  process.env["POOLER_LINK"] = join(directory, "link.mjs");
-});
-
-afterAll(() => rmSync(directory, { recursive: true }));
-
-const running: Supervisor[] = [];
-const clients: Client[] = [];
-afterEach(async () => {
-  delete process.env["FAKE_WORKER"];
-  for (const client of clients.splice(0)) client.close();
-  for (const supervisor of running.splice(0)) {
-    supervisor.stop("immediate");
-    await supervisor.stopped;
-  }
-});
-
-function config(workers: number, extra = ""): PoolerConfig {
-  const parsed = parseConfig(
-    `workers = ${workers}
-[listen]
-port = 0
-[metrics]
-port = 0
-[databases.app]
-url = "postgres://db1/app"
-[users.alice]
-password = "x"
-${extra}`,
-    "/etc/pooler.toml",
-  );
-  const plugin = {
-    name: "@acme/audit",
-    library: "/opt/audit.so",
-    source: "package",
-    packageVersion: "1.0.0",
-    config: {},
-    onError: "fail",
-  } as const;
-  return { ...parsed, plugins: [plugin] };
-}
-
-interface Log {
-  readonly logger: Logger;
-  /** Resolves with the first line, past or to come, of that event. */
-  line(event: string): Promise<Readonly<Record<string, unknown>>>;
-}
-
-function log(): Log {
-  const lines: Record<string, unknown>[] = [];
-  const waiting: { readonly event: string; readonly found: (line: Record<string, unknown>) => void }[] = [];
-  const logger = createLogger({
-    level: "info",
-    format: "json",
-    write(text) {
-      const line = JSON.parse(text) as Record<string, unknown>;
-      lines.push(line);
-      for (const { event, found } of waiting) if (line["event"] === event) found(line);
-    },
-  });
-  return {
-    logger,
-    line: (event) =>
-      new Promise((found) => {
-        const line = lines.find((candidate) => candidate["event"] === event);
-        if (line === undefined) waiting.push({ event, found });
-        else found(line);
-      }),
-  };
-}
-
-async function start(
-  workers: number,
-  options: { logger?: Logger; reload?: () => PoolerConfig; config?: PoolerConfig } = {},
-): Promise<Supervisor> {
-  const booted = options.config ?? config(workers);
-  const supervisor = await startSupervisor({
-    config: booted,
-    reload: options.reload ?? (() => booted),
-    workerEntry,
-    logger: options.logger ?? log().logger,
-  });
-  running.push(supervisor);
-  return supervisor;
-}
-
-interface Who {
-  readonly worker: number;
-  readonly pid: number;
-  readonly paused: readonly (string | null)[];
-  readonly maxClients: number;
-  readonly seen: readonly Readonly<Record<string, unknown>>[];
-}
-
-/** One connection to some worker; a line out, a line back. */
-class Client {
-  readonly #socket: Socket;
-  #received = "";
-  readonly #takers: ((line: string) => void)[] = [];
-  readonly closed: Promise<void>;
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.setEncoding("utf8");
-    socket.on("error", () => {});
-    this.closed = new Promise((closed) => socket.on("close", () => closed()));
-    socket.on("data", (chunk: string) => {
-      this.#received += chunk;
-      this.#deliver();
-    });
-  }
-
-  #deliver(): void {
-    for (let end = this.#received.indexOf("\n"); end >= 0 && this.#takers.length > 0; end = this.#received.indexOf("\n")) {
-      this.#takers.shift()?.(this.#received.slice(0, end));
-      this.#received = this.#received.slice(end + 1);
-    }
-  }
-
-  tell(line: string): void {
-    this.#socket.write(`${line}\n`);
-  }
-
-  hear(): Promise<string> {
-    return new Promise((taker) => {
-      this.#takers.push(taker);
-      this.#deliver();
-    });
-  }
-
-  ask(line: string): Promise<string> {
-    this.tell(line);
-    return this.hear();
-  }
-
-  async who(): Promise<Who> {
-    return JSON.parse(await this.ask("who")) as Who;
-  }
-
-  async console(sql: string): Promise<ConsoleResult> {
-    return JSON.parse(await this.ask(`console ${sql}`)) as ConsoleResult;
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-}
-
-function dial(port: number): Promise<Client> {
-  return new Promise((done, fail) => {
-    const socket = connect({ host: "127.0.0.1", port });
-    const client = new Client(socket);
-    clients.push(client);
-    socket.once("connect", () => done(client));
-    socket.once("error", fail);
-  });
-}
-
-/** Connections until each worker has one: the system decides who accepts. */
-async function dialEach(port: number, workers: number): Promise<Map<number, Client>> {
-  const found = new Map<number, Client>();
-  while (found.size < workers) {
-    const client = await dial(port);
-    found.set((await client.who()).worker, client);
-  }
-  return found;
-}
-
-function rowsOf(result: ConsoleResult): Readonly<Record<string, string | null>>[] {
-  if (!result.ok) throw new Error(result.message);
-  return result.rows.map((row) => Object.fromEntries(result.columns.map(({ name }, index) => [name, row[index] ?? null])));
-}
-
-function client(found: Map<number, Client>, worker: number): Client {
-  const one = found.get(worker);
-  if (one === undefined) throw new Error(`no connection to worker ${worker}`);
-  return one;
-}
+// The supervisor with real processes and sockets; only what a worker does with its clients is made up.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync } from "node:fs";
+import { expect, onTestFinished, test } from "vitest";
+import { createCrashPage } from "../plugins/crash-page.js";
+import { client, config, dial, dialEach, hangUp, log, start, workerEntry } from "./fixtures/harness.js";
+import { openListeners } from "./listener.js";
 
 test("workers accept on the inherited listener, and the log says once that the pooler is ready", async () => {
   const { logger, line } = log();
@@ -297,7 +102,7 @@ test("a drain lets clients finish, refuses new ones, and ends", async () => {
   void supervisor.stopped.then(() => {
     over = true;
   });
-  for (const one of clients) one.close();
+  hangUp();
   await supervisor.stopped;
   expect(over).toBe(true);
   expect(supervisor.workerProcessIds).toEqual([]);
@@ -375,164 +180,39 @@ test("a configuration that one worker refuses is taken back from all of them", a
   for (const one of each.values()) expect((await one.who()).maxClients).toBe(1_000);
 });
 
-test("the console answers for all workers together", async () => {
-  const supervisor = await start(2);
-  const each = await dialEach(supervisor.port, 2);
-  for (const [worker, one] of each) for (let i = 0; i < worker; i++) await one.ask("query");
-  const console = client(each, 1);
-  expect(rowsOf(await console.console("show pools;"))[0]).toMatchObject({ database: "app", user: "alice", sv_idle: "4", cl_waiting: "2" });
-  expect(rowsOf(await console.console("SHOW CLIENTS"))).toHaveLength(4);
-  expect(rowsOf(await console.console("SHOW STATS"))[0]).toMatchObject({ database: "app", total_query_count: "3" });
-  expect(rowsOf(await console.console("SHOW PLUGINS"))).toMatchObject([{ position: "1", name: "@acme/audit", calls: "400" }]);
-  expect(rowsOf(await console.console("SHOW WORKERS")).map(({ pid }) => Number(pid))).toEqual(supervisor.workerProcessIds);
-  expect(await console.console("!RELOAD")).toMatchObject({ ok: false, sqlstate: "42501" });
-  expect(await console.console("RELOAD")).toMatchObject({ ok: true, tag: "RELOAD" });
-});
-
-test("counters do not go backwards when a worker dies", async () => {
-  const supervisor = await start(1);
-  const one = await dial(supervisor.port);
-  for (let i = 0; i < 5; i++) await one.ask("query");
-  const count = async (): Promise<string | null | undefined> =>
-    rowsOf(await (await dial(supervisor.port)).console("SHOW STATS"))[0]?.["total_query_count"];
-  expect(await count()).toBe("5");
-  one.tell("crash");
-  await one.closed;
-  expect(await count()).toBe("5");
-  await (await dial(supervisor.port)).ask("query");
-  expect(await count()).toBe("6");
-});
-
-test("PAUSE answers when nothing is in use any more, holds for workers that start later, and RESUME ends it", async () => {
-  const supervisor = await start(2);
-  const each = await dialEach(supervisor.port, 2);
-  await client(each, 2).ask("hold");
-  const paused = client(each, 1).console("PAUSE app");
-  const watcher = client(await dialEach(supervisor.port, 2), 1);
-  expect(rowsOf(await watcher.console("SHOW DATABASES"))[0]).toMatchObject({ name: "app", paused: "1" });
-  await client(each, 2).ask("release");
-  expect(await paused).toMatchObject({ ok: true, tag: "PAUSE" });
-  client(each, 2).tell("crash");
-  await client(each, 2).closed;
-  const again = await dialEach(supervisor.port, 2);
-  for (const one of again.values()) expect((await one.who()).paused).toEqual(["app"]);
-  expect(await watcher.console("PAUSE app")).toMatchObject({ ok: false, sqlstate: "55000" });
-  expect(await watcher.console("RESUME app")).toMatchObject({ ok: true, tag: "RESUME" });
-  for (const one of again.values()) expect((await one.who()).paused).toEqual([]);
-});
-
-test("a PAUSE that waits ends with an error when somebody resumes, and with success when who held it dies", async () => {
-  const supervisor = await start(2);
-  const each = await dialEach(supervisor.port, 2);
-  await client(each, 2).ask("hold");
-  const first = client(each, 1).console("PAUSE");
-  const watcher = client(await dialEach(supervisor.port, 2), 1);
-  await watcher.console("RESUME");
-  expect(await first).toMatchObject({ ok: false, sqlstate: "57P03" });
-  const second = client(each, 1).console("PAUSE");
-  client(each, 2).tell("exit");
-  expect(await second).toMatchObject({ ok: true, tag: "PAUSE" });
-});
-
-test("metrics are scraped over HTTP, in the format that is asked for", async () => {
-  const supervisor = await start(2);
-  const url = `http://127.0.0.1:${supervisor.metrics?.port}`;
-  const plain = await fetch(`${url}/metrics`);
-  expect(plain.headers.get("content-type")).toContain("text/plain; version=0.0.4");
-  const text = await plain.text();
-  expect(text).toContain("pooler_workers_ready 2\n");
-  expect(text).toContain('pooler_plugin_calls_total{plugin="@acme/audit"} 400\n');
-  const open = await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text; version=1.0.0" } });
-  expect(open.headers.get("content-type")).toContain("application/openmetrics-text");
-  expect(await open.text()).toMatch(/# EOF\n$/);
-  expect((await fetch(`${url}/nothing`)).status).toBe(404);
-  expect((await fetch(`${url}/metrics`, { method: "POST" })).status).toBe(405);
-});
-
-test("health is 200 while all workers are ready, and 503 while one is not", async () => {
+test("a worker that dies again and again is given more and more time, until it stays", async () => {
   const { logger, line } = log();
   const supervisor = await start(1, { logger });
-  const url = `http://127.0.0.1:${supervisor.metrics?.port}/health`;
-  const healthy = await fetch(url);
-  expect(healthy.status).toBe(200);
-  expect(await healthy.json()).toMatchObject({ status: "ok", workers: [{ worker: 1, state: "ready" }] });
-  process.env["FAKE_WORKER"] = "hang";
+  process.env["FAKE_WORKER"] = "die";
   (await dial(supervisor.port)).tell("exit");
-  await line("worker gone");
-  const ill = await fetch(url);
-  expect(ill.status).toBe(503);
-  expect(await ill.json()).toMatchObject({ status: "unavailable" });
+  const message = (text: string) => ({ msg: expect.stringContaining(text) as string });
+  expect(await line("worker gone")).toMatchObject(message("worker 1 ended with exit code 7; a new one is started"));
+  expect(await line("worker gone", 1)).toMatchObject(message("ended with exit code 9 while it started; a new one is started in 100 ms"));
+  expect(await line("worker gone", 2)).toMatchObject(message("a new one is started in 200 ms"));
+  delete process.env["FAKE_WORKER"];
+  expect((await (await dial(supervisor.port)).who()).worker).toBe(1);
 });
 
-test("workers end when the supervisor does not tell them to: the channel closed", async () => {
-  const supervisor = await start(1);
-  const one = await dial(supervisor.port);
-  const { pid } = await one.who();
-  const gone = new Promise<void>((done) => {
-    // The supervisor's end of the channel is what a dead supervisor leaves closed.
-    const check = setInterval(() => {
-      try {
-        process.kill(pid, 0);
-      } catch {
-        clearInterval(check);
-        done();
-      }
-    }, 10);
+test("a worker whose supervisor is gone lets its clients finish, then exits", async () => {
+  const listeners = await openListeners({ host: "127.0.0.1", port: 0, backlog: 8 });
+  const crashPage = createCrashPage();
+  const worker = spawn(process.execPath, [workerEntry], {
+    stdio: ["ignore", "inherit", "inherit", "ipc", crashPage, ...listeners.fds],
+    serialization: "advanced",
   });
+  onTestFinished(() => {
+    worker.kill("SIGKILL");
+    listeners.close();
+    closeSync(crashPage);
+  });
+  worker.send({ kind: "boot", worker: 1, config: config(1), listeners: listeners.fds.length });
+  expect((await once(worker, "message"))[0]).toEqual({ kind: "ready" });
+  const one = await dial(listeners.port);
+  await one.who();
+  // What is left of a supervisor that was killed: a channel that ended.
+  worker.disconnect();
+  const exited = once(worker, "exit");
+  expect(await one.ask("query")).toBe("ok");
   one.close();
-  supervisor.stop("drain");
-  await gone;
-});
-
-test("signals: SIGHUP reloads, the first SIGTERM drains, the second ends at once", async () => {
-  const signals = new EventEmitter();
-  const { logger, line } = log();
-  let next = config(1);
-  const ended = runSupervisor({ config: next, reload: () => next, workerEntry, logger }, signals);
-  const { port } = (await line("ready")) as { port: number };
-  next = { ...next, limits: { ...next.limits, maxClients: 5 } };
-  signals.emit("SIGHUP", "SIGHUP");
-  expect(await line("reloaded")).toMatchObject({ applied: ["limits.max_clients"] });
-  next = { ...next, databases: [] };
-  const one = await dial(port);
-  expect((await one.who()).maxClients).toBe(5);
-  signals.emit("SIGTERM", "SIGTERM");
-  expect(await one.hear()).toBe("draining 30000");
-  signals.emit("SIGTERM", "SIGTERM");
-  expect(await ended).toEqual({ exitCode: 1 });
-  expect(signals.eventNames()).toEqual([]);
-});
-
-test("a reload that fails leaves everything as it was and says why", async () => {
-  const signals = new EventEmitter();
-  const { logger, line } = log();
-  const booted = config(1);
-  const ended = runSupervisor(
-    { config: booted, reload: () => parseConfig("nonsense = 1", "/etc/pooler.toml"), workerEntry, logger },
-    signals,
-  );
-  const { port } = (await line("ready")) as { port: number };
-  signals.emit("SIGHUP", "SIGHUP");
-  expect(await line("reload failed")).toMatchObject({ level: "error", msg: expect.stringContaining("nonsense") as string });
-  expect((await (await dial(port)).who()).maxClients).toBe(1_000);
-  for (const one of clients) one.close();
-  signals.emit("SIGINT", "SIGINT");
-  expect(await ended).toEqual({ exitCode: 0 });
-});
-
-test("a start that fails has exit code 1 and says why", async () => {
-  process.env["FAKE_WORKER"] = "fail";
-  const { logger, line } = log();
-  const booted = config(1);
-  expect(await runSupervisor({ config: booted, reload: () => booted, workerEntry, logger }, new EventEmitter())).toEqual({ exitCode: 1 });
-  expect(await line("start failed")).toMatchObject({ hint: "Install it for this platform." });
-});
-
-test("a signal during the start gives it up", async () => {
-  process.env["FAKE_WORKER"] = "hang";
-  const signals = new EventEmitter();
-  const booted = config(1);
-  const ended = runSupervisor({ config: booted, reload: () => booted, workerEntry, logger: log().logger }, signals);
-  setImmediate(() => signals.emit("SIGINT", "SIGINT"));
-  expect(await ended).toEqual({ exitCode: 0 });
+  expect(await exited).toEqual([0, null]);
 });

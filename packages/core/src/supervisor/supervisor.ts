@@ -55,6 +55,8 @@ export interface Supervisor {
 const sampleMs = 5_000;
 /** How often slots that somebody waits for are looked at. */
 const slotTickMs = 100;
+/** From SHUTDOWN to its effect. */
+const shutdownDelayMs = 50;
 
 /** Resolves when every worker is ready; rejects with a PoolerError when one cannot start, then nothing is left. */
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
@@ -115,7 +117,8 @@ class PoolerSupervisor implements Supervisor {
       reload: () => this.reload(),
       pause: (database) => this.#fleet.pause(database),
       resume: (database) => this.#fleet.resume(database),
-      shutdown: (mode) => this.stop(mode),
+      // The answer goes out first: a worker that drains closes its consoles.
+      shutdown: (mode) => void clock.setTimer(shutdownDelayMs, () => this.stop(mode)),
     });
     this.#fleet = createFleet({
       entry: options.workerEntry ?? defaultWorkerEntry(),
