@@ -47,12 +47,27 @@ export interface AskContext {
   /** The route that the transaction has, null while it has none. */
   readonly current: Route | null;
   readonly severalStatements: boolean;
+  /** standard_conforming_strings of the session. */
+  readonly standardStrings: boolean;
   readonly msSinceWrite: number;
 }
 
 export class Router {
   readonly chain: PluginChain;
-  readonly #request: ChainRequest;
+  /** Statement, session and cluster are set before every use. */
+  readonly #request: ChainRequest = {
+    extended: false,
+    inTransaction: false,
+    readOnly: false,
+    firstStatement: true,
+    prepareOnly: false,
+    severalStatements: false,
+    standardStrings: true,
+    parameters: null,
+    role: POOLER_ROLE_OPEN,
+    shard: POOLER_SHARD_OPEN,
+    msSinceWrite: constants.POOLER_NEVER,
+  } as ChainRequest;
   readonly #decision: ChainDecision = {
     outcome: "route",
     role: POOLER_ROLE_OPEN,
@@ -66,7 +81,6 @@ export class Router {
 
   constructor(chain: PluginChain) {
     this.chain = chain;
-    this.#request = {} as ChainRequest;
   }
 
   /** Ask about one statement. The decision is valid until the next call; what it refers to may be kept. */
@@ -83,6 +97,7 @@ export class Router {
     request.firstStatement = current === null;
     request.prepareOnly = prepareOnly;
     request.severalStatements = context.severalStatements;
+    request.standardStrings = context.standardStrings;
     if (current !== null) {
       request.role = current.role === "primary" ? POOLER_ROLE_WRITE : POOLER_ROLE_READ;
       request.shard = current.shard;

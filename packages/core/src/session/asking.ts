@@ -44,6 +44,7 @@ export function askContext(session: Session, extended: boolean, several: boolean
     readOnly: held !== null ? held.readOnly === true : inServer && session.transactionReadOnly,
     current: server !== null ? session.route : null,
     severalStatements: several,
+    standardStrings: session.standardStrings,
     msSinceWrite: session.msSinceWrite(),
   };
 }

@@ -55,7 +55,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   readonly database: Database;
   readonly statements = new Map<string, ClientStatement>();
   readonly tracker: SettingsTracker;
-  readonly chainSession: ChainSession & { standardStrings: boolean; applicationName: string; clientEncoding: string; generation: number };
+  readonly chainSession: ChainSession & { applicationName: string; clientEncoding: string; generation: number };
   readonly connectedAtMs: number;
   state: SessionState = "idle";
   server: Server | null = null;
@@ -119,7 +119,6 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
       applicationName: options.applicationName,
       clientAddress: options.wire.remoteAddress,
       clientEncoding: options.encoding,
-      standardStrings: options.standardStrings,
       tls: options.wire.tls,
       generation: 0,
       encoded: null,
@@ -517,7 +516,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
 
   onParameter(name: string, value: string): void {
     if (name === "client_encoding") this.encoding = this.chainSession.clientEncoding = value;
-    else if (name === "standard_conforming_strings") this.standardStrings = this.chainSession.standardStrings = value === "on";
+    else if (name === "standard_conforming_strings") this.standardStrings = value === "on";
     else if (name === "application_name") this.chainSession.applicationName = value;
     else return;
     this.chainSession.generation++;
