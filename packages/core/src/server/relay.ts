@@ -66,6 +66,11 @@ export class Relay {
       this.#rest -= taken;
       at += taken;
       if (!this.#passing) from = at;
+      if (this.#rest === 0 && this.#queue.headKind === Expect.LOCAL) {
+        this.#flush(chunk, from, at);
+        from = at;
+        this.deliverLocal();
+      }
     }
     while (at < end) {
       if (end - at < HEADER_BYTES) {
