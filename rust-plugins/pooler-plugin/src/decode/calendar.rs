@@ -169,11 +169,11 @@ impl Cursor<'_> {
     fn time(&mut self) -> Result<i64, DecodeError> {
         let hour = self.number(1, 2)?;
         self.expect(b":")?;
-        let minute = self.number(2, 2)?;
+        let minute = self.number(1, 2)?;
         let mut micros = (hour * 60 + minute) * 60 * MICROS_PER_SECOND;
         let mut second = 0;
         if self.skip(b":") {
-            second = self.number(2, 2)?;
+            second = self.number(1, 2)?;
             micros += second * MICROS_PER_SECOND;
             if self.skip(b".") {
                 micros += self.fraction()?;
