@@ -11,6 +11,8 @@ export interface GlobalStatement {
   readonly typeOids: readonly number[];
   /** A whole Parse message under the global name. */
   readonly parseMessage: Buffer;
+  /** What it returns, by columnsOf(), once a server has said so. */
+  columns: string | null;
 }
 
 let lastNumber = 0;
@@ -18,7 +20,7 @@ let lastNumber = 0;
 /** `sql` and `typeOids` are kept. Names are never used again within a process. */
 export function createGlobalStatement(sql: Buffer, typeOids: readonly number[]): GlobalStatement {
   const name = `pooler_${++lastNumber}`;
-  return { name, nameBytes: Buffer.from(name), sql, typeOids, parseMessage: parseMessage(name, sql, typeOids) };
+  return { name, nameBytes: Buffer.from(name), sql, typeOids, parseMessage: parseMessage(name, sql, typeOids), columns: null };
 }
 
 export function parseMessage(name: string, sql: Buffer, typeOids: readonly number[]): Buffer {

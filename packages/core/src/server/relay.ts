@@ -82,7 +82,7 @@ export class Relay {
       const type = chunk[at] as number;
       const length = checkLength(type, readInt32(chunk, at + 1));
       const stop = at + 1 + length;
-      if (mustBeWhole(type, length)) {
+      if (this.#mustBeWhole(type, length)) {
         if (stop > end) {
           this.#flush(chunk, from, at);
           this.#keep(chunk, at, end, 1 + length);
@@ -93,6 +93,11 @@ export class Relay {
         from = keep ? at : stop;
         if (type === Backend.READY_FOR_QUERY) from = stop;
         at = stop;
+        if (this.#queue.headKind === Expect.LOCAL) {
+          this.#flush(chunk, from, at);
+          from = at;
+          this.deliverLocal();
+        }
         continue;
       }
       const passing = this.#classify(type);
@@ -137,7 +142,7 @@ export class Relay {
     this.#headerBytes = 0;
     const type = this.#header[0] as number;
     const length = checkLength(type, readInt32(this.#header, 1));
-    if (mustBeWhole(type, length)) {
+    if (this.#mustBeWhole(type, length)) {
       this.#keep(this.#header, 0, HEADER_BYTES, 1 + length);
       return start + taken;
     }
@@ -162,6 +167,7 @@ export class Relay {
       this.#whole = null;
       const keep = this.#handle(whole[0] as number, whole, 0, whole.length, 0);
       if (keep) this.#target.deliver(whole, 0, whole.length);
+      this.deliverLocal();
     }
     return start + taken;
   }
@@ -184,7 +190,11 @@ export class Relay {
       this.#flush(buffer, from, start);
       return this.#target.onError(buffer, start, stop, hidden);
     }
-    // ReadyForQuery
+    if (type !== Backend.READY_FOR_QUERY) {
+      queue.headDescribed?.described?.(buffer, start + HEADER_BYTES, stop);
+      this.#flush(buffer, from, start);
+      return this.#classify(type);
+    }
     const status = buffer[start + HEADER_BYTES] as number;
     const kind = queue.headKind;
     if (kind !== Expect.UNTIL_READY && kind !== Expect.QUERY && kind !== Expect.SYNC) throw unexpected(type, kind);
@@ -223,6 +233,12 @@ export class Relay {
     if ((hide & Hide.ALL) !== 0) return false;
     if (type === Backend.PARAMETER_DESCRIPTION) return (hide & Hide.PARAMETER_DESCRIPTION) === 0;
     return (hide & Hide.ROW_DESCRIPTION) === 0;
+  }
+
+  #mustBeWhole(type: number, length: number): boolean {
+    if (type === Backend.ROW_DESCRIPTION || type === Backend.NO_DATA)
+      return length <= largestWholeBytes && this.#queue.headDescribed !== null;
+    return mustBeWhole(type, length);
   }
 }
 

@@ -35,6 +35,8 @@ export interface ReplyWatcher {
   done(): void;
   /** The server answered with an error, or skipped the message after an earlier one. */
   skipped(): void;
+  /** For a Describe: the body of RowDescription [start, end), empty for NoData. The view is valid during the call only. */
+  described?(buffer: Buffer, start: number, end: number): void;
 }
 
 export class ReplyQueue {
@@ -66,6 +68,12 @@ export class ReplyQueue {
 
   get headStatus(): number {
     return this.#statuses[this.#head] ?? 0;
+  }
+
+  /** Whoever wants to see the columns that the head's reply describes. */
+  get headDescribed(): ReplyWatcher | null {
+    const payload = this.#payloads[this.#head];
+    return payload !== null && payload !== undefined && "described" in payload ? payload : null;
   }
 
   /** Bytes of a LOCAL entry at the head, else null. */

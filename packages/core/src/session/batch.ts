@@ -55,6 +55,12 @@ export interface StatementChange {
   readonly before: ClientStatement | undefined;
 }
 
+export interface Rewrite {
+  readonly client: ClientStatement;
+  readonly global: GlobalStatement;
+  readonly plugin: string;
+}
+
 export class Batch {
   buffer: Buffer = Buffer.alloc(0);
   start = 0;
@@ -80,6 +86,8 @@ export class Batch {
   /** Only Parse and Describe: goes to any primary and leaves a held transaction held. */
   prepareOnly = false;
   readonly changes: StatementChange[] = [];
+  /** Rewrites of statements that were described, whose columns no server has told yet. */
+  readonly unverified: Rewrite[] = [];
   /** Counts for the statistics. */
   parses = 0;
   binds = 0;
@@ -103,6 +111,7 @@ export class Batch {
     this.rewritten = null;
     this.prepareOnly = false;
     this.changes.length = 0;
+    this.unverified.length = 0;
     this.parses = 0;
     this.binds = 0;
   }

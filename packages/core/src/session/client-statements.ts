@@ -21,8 +21,8 @@ export interface StatementInfo {
 export interface ClientStatement {
   readonly name: string;
   readonly info: StatementInfo;
-  /** What a plugin made of it when it was prepared, so that executions can be held against what was described. */
-  describedAs: GlobalStatement | null;
+  /** The columns that the client was told, by columnsOf(); null: it did not ask. */
+  columns: string | null;
 }
 
 export class StatementRegistry {

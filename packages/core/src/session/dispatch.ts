@@ -7,6 +7,7 @@ import { Expect, Hide, type ReplyWatcher } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import type { Batch, Op } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
+import { columnsOf } from "./columns.js";
 import type { Session } from "./session.js";
 
 const STATEMENT = 0x53; // S
@@ -56,6 +57,8 @@ function plain(session: Session, server: Server, batch: Batch): boolean {
         break;
       case Frontend.BIND:
       case Frontend.DESCRIBE:
+        // A plugin may rewrite it later: what the client is told of its columns must be known then.
+        if (op.type === Frontend.DESCRIBE && op.statement !== null && session.context.router !== null) return false;
         if (op.statement === null || !renames(session, op)) break;
         if (!named && op.global === op.statement.info.global) {
           if (server.unnamed !== op.statement && !parsedBefore(batch, op, i)) return false;
@@ -225,7 +228,7 @@ function sendDescribe(session: Session, server: Server, batch: Batch, op: Op, ou
     writeDescribe(statement.info.global, out);
     replies.push(Expect.DESCRIBE_STATEMENT, Hide.ROW_DESCRIPTION);
     writeDescribe(global, out);
-    replies.push(Expect.DESCRIBE_STATEMENT, Hide.PARAMETER_DESCRIPTION);
+    replies.push(Expect.DESCRIBE_STATEMENT, Hide.PARAMETER_DESCRIPTION, new Described(global, statement));
     return;
   }
   if (isGlobal(session, op)) {
@@ -235,7 +238,39 @@ function sendDescribe(session: Session, server: Server, batch: Batch, op: Op, ou
     prepareUnnamed(session, server, op, out);
     out.bytes(batch.buffer, op.start, op.end);
   }
-  replies.push(Expect.DESCRIBE_STATEMENT);
+  replies.push(Expect.DESCRIBE_STATEMENT, Hide.NOTHING, session.context.router === null ? null : new Described(global, statement));
+}
+
+/** Ask the server, unseen by the client, for the columns of what plugins made of the batch's statements. */
+export function sendVerification(session: Session, server: Server, batch: Batch): void {
+  const out = session.context.request.reset();
+  for (const { global } of batch.unverified) {
+    prepare(server, global, out);
+    writeDescribe(global, out);
+    server.replies.push(Expect.DESCRIBE_STATEMENT, Hide.ALL, new Described(global, null));
+  }
+  out.begin(Frontend.SYNC).end();
+  server.replies.push(Expect.SYNC, Hide.ALL);
+  server.send(out.buffer, 0, out.length);
+}
+
+class Described implements ReplyWatcher {
+  readonly #global: GlobalStatement;
+  readonly #client: ClientStatement | null;
+
+  constructor(global: GlobalStatement, client: ClientStatement | null) {
+    this.#global = global;
+    this.#client = client;
+  }
+
+  described(buffer: Buffer, start: number, end: number): void {
+    this.#global.columns = columnsOf(buffer, start, end);
+    if (this.#client !== null) this.#client.columns = this.#global.columns;
+  }
+
+  done(): void {}
+
+  skipped(): void {}
 }
 
 function writeDescribe(global: GlobalStatement, out: MessageWriter): void {

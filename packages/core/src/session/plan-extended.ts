@@ -94,7 +94,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
     }
   }
   const info = registry.intern(buffer, parse, op.end, session.standardStrings);
-  op.statement = { name, info, describedAs: null };
+  op.statement = { name, info, columns: null };
   op.global = info.global;
   batch.changes.push({ name, before });
   session.statements.set(name, op.statement);
@@ -401,7 +401,6 @@ function decidePrepared(session: Session, batch: Batch, asking: AskContext, op: 
     return;
   }
   if (decision.rewritten !== null) op.global = rewrittenGlobal(session, client, decision);
-  if (op.type === Frontend.DESCRIBE) client.describedAs = op.global;
 }
 
 function takeBindDecision(session: Session, batch: Batch, op: Op, decision: ChainDecision): void {
@@ -414,7 +413,23 @@ function takeBindDecision(session: Session, batch: Batch, op: Op, decision: Chai
   if (decision.rewritten === null) return;
   op.global = rewrittenGlobal(session, client, decision);
   op.parameters = decision.rewrittenParameters;
+  if (client.columns !== null) {
+    if (op.global.columns === null) batch.unverified.push({ client, global: op.global, plugin: decision.plugin });
+    else checkColumns(client, op.global, decision.plugin);
+  }
   op.resultFormatsStart = bind.resultFormatsStart - 2;
+}
+
+/** The client reads rows by what it was told: a rewrite that returns something else is refused. */
+export function checkColumns(client: ClientStatement, global: GlobalStatement, plugin: string): void {
+  if (client.columns === global.columns) return;
+  throw new PoolerError(
+    "PLUGIN_FAILED",
+    `plugin "${plugin}" failed: its rewrite returns other columns than the statement that was described to the client`,
+    {
+      hint: "A plugin that rewrites has to do so when the statement is prepared, too, and keep names and types of the columns.",
+    },
+  );
 }
 
 function rewrittenGlobal(session: Session, client: ClientStatement, decision: ChainDecision): StatementInfo["global"] {

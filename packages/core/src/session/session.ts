@@ -24,16 +24,16 @@ import type { Wire, WireReader } from "../wire/wire.js";
 import { type Batch, NEVER_WROTE } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import type { SessionContext } from "./context.js";
-import { sendBatch } from "./dispatch.js";
+import { sendBatch, sendVerification } from "./dispatch.js";
 import type { HeldTransaction } from "./held-transaction.js";
 import { Intake, type IntakeTarget } from "./intake.js";
 import type { LocalPortal } from "./local-portal.js";
-import { planExtended, takeBack } from "./plan-extended.js";
+import { checkColumns, planExtended, takeBack } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
 import { type SessionEffect, SettingsTracker } from "./session-effects.js";
 import { type Settings, sameSettings, settingsDifference } from "./settings.js";
 
-export type SessionState = "idle" | "waiting" | "preparing" | "active" | "closed";
+export type SessionState = "idle" | "waiting" | "preparing" | "verifying" | "active" | "closed";
 
 export interface SessionOptions {
   readonly id: number;
@@ -388,8 +388,45 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.#intake.pump();
   }
 
+  /** Plugins rewrote statements that were described to the client: their columns must be the same. */
+  #verify(server: Server, batch: Batch): void {
+    if (this.#batch !== batch) {
+      batch.keep();
+      this.#batch = batch;
+    }
+    this.state = "verifying";
+    server.beginUnit(this.context.clock.nowMs());
+    sendVerification(this, server, batch);
+  }
+
+  #verified(failed: boolean): void {
+    const server = this.server as Server;
+    const batch = this.#batch as Batch;
+    this.state = "active";
+    let message: Buffer | null = failed ? server.takeHiddenError() : null;
+    try {
+      for (const { client, global, plugin } of batch.unverified) if (message === null) checkColumns(client, global, plugin);
+    } catch (error) {
+      if (!(error instanceof PoolerError)) throw error;
+      message = messageOf(error);
+    }
+    batch.unverified.length = 0;
+    if (message === null) {
+      this.#dispatch(batch);
+      return;
+    }
+    if (server.status === TransactionStatus.IDLE && this.transactionMode && !this.pinned) this.#release();
+    this.state = "idle";
+    this.#refuseWith(batch, message);
+    this.#intake.pump();
+  }
+
   #dispatch(batch: Batch): void {
     const server = this.server as Server;
+    if (batch.unverified.length > 0) {
+      this.#verify(server, batch);
+      return;
+    }
     const held = this.held;
     const prepareOnly = batch.prepareOnly && held !== null;
     this.#prepareOnly = prepareOnly;
@@ -538,6 +575,10 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
       this.#settingsPrepared(failed);
       return;
     }
+    if (this.state === "verifying") {
+      this.#verified(failed);
+      return;
+    }
     if (this.state !== "active") return;
     const server = this.server as Server;
     const nowMs = this.context.clock.nowMs();
@@ -583,6 +624,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   onServerLost(error: PoolerError, broken: boolean): void {
     const batch = this.#batch;
     const wasIdle = this.state === "idle";
+    const wasOpen = this.server !== null && this.server.status !== TransactionStatus.IDLE;
     const { batchOpen } = this;
     const synced = this.#syncSent;
     this.server = null;
@@ -604,7 +646,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.state = "idle";
     if (batch !== null) {
       // Nothing of it was sent yet.
-      if (this.#hostRetries++ < 3) this.#start(batch);
+      if (!wasOpen && this.#hostRetries++ < 3) this.#start(batch);
       else this.#refuse(batch, error);
     } else {
       this.database.counters.errors++;

@@ -69,6 +69,7 @@ function stateOf(session: Session): ClientSnapshot["state"] {
     case "waiting":
       return "waiting";
     case "preparing":
+    case "verifying":
     case "active":
       return "active";
     default:
