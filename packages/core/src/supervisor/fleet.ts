@@ -128,6 +128,8 @@ class WorkerFleet implements Fleet {
   }
 
   async pause(database: string | null): Promise<void> {
+    // A pause of everything takes the place of those of single databases: one RESUME must not undo half of it.
+    if (database === null) this.paused.clear();
     this.paused.add(database);
     let ended: (() => void) | null = null;
     const lifted = new Promise<never>((_, reject) => {
@@ -143,7 +145,7 @@ class WorkerFleet implements Fleet {
   }
 
   async resume(database: string | null): Promise<void> {
-    const lifted = database === null ? [...this.paused] : [database];
+    const lifted = database === null ? [...this.paused, ...this.#pauseEnded.keys()] : [database];
     for (const name of lifted) {
       this.paused.delete(name);
       for (const ended of this.#pauseEnded.get(name) ?? []) ended();

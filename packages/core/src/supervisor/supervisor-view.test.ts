@@ -99,3 +99,13 @@ test("SHUTDOWN answers before it stops", async () => {
   one.close();
   await supervisor.stopped;
 });
+
+test("a PAUSE of everything takes the place of those of single databases", async () => {
+  const supervisor = await start(1);
+  const one = await dial(supervisor.port);
+  await one.console("PAUSE app");
+  expect(await one.console("PAUSE")).toMatchObject({ ok: true });
+  expect(await one.console("RESUME app")).toMatchObject({ ok: false, sqlstate: "55000" });
+  expect(await one.console("RESUME")).toMatchObject({ ok: true });
+  expect(rowsOf(await one.console("SHOW STATE"))).toContainEqual({ key: "active", value: "yes" });
+});
