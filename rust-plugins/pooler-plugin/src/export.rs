@@ -150,7 +150,6 @@ macro_rules! export_plugin {
     ($plugin:ty { $( $field:ident : $value:expr ),* $(,)? }) => {
         $crate::__export_base!($plugin { $( $field : $value ),* });
 
-        #[allow(unsafe_code)]
         const _: () = {
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn pooler_learn_statement(
@@ -180,7 +179,6 @@ macro_rules! export_plugin {
 #[macro_export]
 macro_rules! __export_base {
     ($plugin:ty { $( $field:ident : $value:expr ),* }) => {
-        #[allow(unsafe_code)]
         const _: () = {
             const INFO: $crate::__private::Info =
                 $crate::__private::Info::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))

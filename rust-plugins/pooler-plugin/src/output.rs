@@ -7,10 +7,11 @@ use crate::route::Route;
 use crate::rows::Rows;
 
 /// A plugin's answer to one question.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Output {
     /// Not mine: ask the next plugin.
+    #[default]
     Skip,
     /// Send it there; what the route leaves open a later plugin may decide.
     Forward(Route),

@@ -135,7 +135,7 @@ fn numerics_keep_every_digit_and_stay_within_postgresqls_limits() {
     assert_eq!(text::<Decimal>("1.0", 0), text("1.000", 0));
     assert_ne!(text::<Decimal>("10", 0), text("1", 0));
     assert!(number.is_finite() && !text::<Decimal>("NaN", 0).expect("NaN").is_finite());
-    assert_eq!(number.to_i64().is_err(), true);
+    assert!(number.to_i64().is_err());
 }
 
 #[test]
