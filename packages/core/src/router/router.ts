@@ -13,6 +13,7 @@ const {
   POOLER_SHARD_ALL,
   POOLER_SHARD_OPEN,
   POOLER_FACT_PARSED,
+  POOLER_FACT_UNKNOWN_FUNCTION,
   POOLER_FACT_WRITES,
   POOLER_FACT_LOCKS_ROWS,
   POOLER_FACT_MODIFYING_CTE,
@@ -28,12 +29,15 @@ export class RouteDraft {
   shardPlugin = "";
   /** Some statement certainly writes, or an explicit transaction is open that is not READ ONLY. */
   needsPrimary = false;
+  /** Some statement may write, as far as is known: what read-your-writes counts from. */
+  mayWrite = false;
 
   reset(): void {
     this.role = POOLER_ROLE_OPEN;
     this.shard = POOLER_SHARD_OPEN;
     this.shardPlugin = "";
     this.needsPrimary = false;
+    this.mayWrite = false;
   }
 }
 
@@ -131,7 +135,9 @@ export class Router {
       draft.role = decision.role;
     else if (decision.role === POOLER_ROLE_OPEN) draft.needsPrimary = true; // nobody said that it may be read elsewhere
     const facts = statement.facts?.facts ?? 0;
-    if ((facts & POOLER_FACT_PARSED) === 0 ? severalStatements : (facts & WRITING) !== 0) draft.needsPrimary = true;
+    const parsed = (facts & POOLER_FACT_PARSED) !== 0;
+    if (parsed ? (facts & WRITING) !== 0 : severalStatements) draft.needsPrimary = true;
+    if (parsed ? (facts & (WRITING | POOLER_FACT_UNKNOWN_FUNCTION)) !== 0 : decision.role !== POOLER_ROLE_READ) draft.mayWrite = true;
     return null;
   }
 

@@ -1,0 +1,412 @@
+// Runs one batch of a client at a time: plans it, gets it a server with the client's settings, sends it, and settles what it did
+// when the last ReadyForQuery came. The states are the session's.
+import { PoolerError } from "../base/errors.js";
+import type { Route } from "../pool/database.js";
+import type { HostPool } from "../pool/host-pool.js";
+import { writeReadyForQuery } from "../protocol/backend.js";
+import { Frontend, TransactionStatus } from "../protocol/codes.js";
+import { cancelServer } from "../server/cancel.js";
+import { Expect, Hide } from "../server/reply-queue.js";
+import type { Server } from "../server/server.js";
+import { type Batch, NEVER_WROTE } from "./batch.js";
+import { sendBatch, sendVerification } from "./dispatch.js";
+import { checkColumns, planExtended } from "./plan-extended.js";
+import { planQuery } from "./plan-query.js";
+import { endsWithSync, messageOf, Refusals } from "./refusals.js";
+import type { Session } from "./session.js";
+import type { SessionEffect } from "./session-effects.js";
+import { sameSettings, settingsDifference } from "./settings.js";
+
+/** A batch that nothing of was sent is started again this often when its host or server is lost. */
+const mostRestarts = 3;
+
+export class BatchRunner {
+  readonly session: Session;
+  /** COPY data from the client is expected. */
+  copyIn = false;
+  /** The batch that runs is a simple query. */
+  simple = false;
+  /** The batch that runs has had its Sync sent. */
+  syncSent = false;
+  readonly refusals: Refusals;
+  /** The batch that waits for its server, its settings or its verification. */
+  #batch: Batch | null = null;
+  #pool: HostPool | null = null;
+  #effects: readonly SessionEffect[] = [];
+  #statusBefore: number = TransactionStatus.IDLE;
+  /** SET LOCAL was seen in the transaction: settings change at its end. */
+  #setsLocally = false;
+  /** The server was lost while a transaction was open and nothing ran. */
+  #lost: PoolerError | null = null;
+  /** The unit that runs was only prepared, with a transaction held. */
+  #prepareOnly = false;
+  #transactionAtMs = 0;
+  #wroteAtMs = -1;
+  #restarts = 0;
+
+  constructor(session: Session) {
+    this.session = session;
+    this.refusals = new Refusals(session, this);
+  }
+
+  /** Are settings expected to change now? */
+  get changesSettings(): boolean {
+    return this.session.state === "preparing" || this.#effects.length > 0 || this.#setsLocally || this.session.tracker.pending;
+  }
+
+  msSinceWrite(): number {
+    return this.#wroteAtMs < 0 ? NEVER_WROTE : Math.min(NEVER_WROTE - 1, Math.round(this.session.context.clock.nowMs() - this.#wroteAtMs));
+  }
+
+  /** A unit came. */
+  run(buffer: Buffer, start: number, end: number): void {
+    const { context } = this.session;
+    const batch = context.batches.take();
+    batch.begin(buffer, start, end);
+    context.reply.reset();
+    this.session.requestAtMs = context.clock.nowMs();
+    this.session.database.counters.queries++;
+    let toServer: boolean;
+    try {
+      if (this.#lost !== null) throw this.#takeLost();
+      if (this.session.database.removed)
+        throw new PoolerError("UNKNOWN_DATABASE", `database "${this.session.database.config.name}" was taken out of the configuration`);
+      if (buffer[start] === Frontend.QUERY) toServer = planQuery(this.session, batch);
+      else if (buffer[start] === Frontend.FUNCTION_CALL) toServer = this.#planFunctionCall(batch);
+      else toServer = planExtended(this.session, batch);
+    } catch (error) {
+      if (!(error instanceof PoolerError)) throw error;
+      if (batch.opCount === 0) batch.endsWithSync = batch.simple || endsWithSync(buffer, start, end);
+      else batch.endsWithSync = endsWithSync(buffer, start, end);
+      this.refusals.refuse(batch, error);
+      return;
+    }
+    this.session.database.counters.clientParses += batch.parses;
+    this.session.database.counters.binds += batch.binds;
+    if (toServer) {
+      this.#start(batch);
+      return;
+    }
+    if (batch.endsWithSync) writeReadyForQuery(context.reply, this.session.status);
+    this.session.sendReply();
+    context.batches.giveBack(batch);
+  }
+
+  /** The old function call protocol: goes where a transaction goes that says nothing of itself. */
+  #planFunctionCall(batch: Batch): boolean {
+    batch.simple = true;
+    batch.endsWithSync = true;
+    if (this.session.context.router?.chain.inspects)
+      throw new PoolerError(
+        "FACTS_UNAVAILABLE",
+        "function calls of the old protocol are not allowed here: a plugin must see every statement",
+      );
+    batch.unclear = true;
+    if (this.session.server === null) {
+      batch.draft.needsPrimary = true;
+      this.session.resolveRoute(batch, true, this.session.held !== null, false);
+    }
+    return true;
+  }
+
+  #start(batch: Batch): void {
+    if (this.session.server !== null) {
+      this.#dispatch(batch);
+      return;
+    }
+    const pool = this.session.database.poolFor(this.session.user, batch.route as Route);
+    this.#pool = pool;
+    const found = pool.acquire(this.session);
+    if (found instanceof PoolerError) {
+      this.refusals.refuse(batch, found);
+    } else if (found === null) {
+      if (this.#batch !== batch) {
+        batch.keep();
+        this.#batch = batch;
+      }
+      this.session.state = "waiting";
+    } else {
+      this.#lease(found, batch);
+    }
+  }
+
+  onServer(server: Server): void {
+    this.session.database.counters.waitMs += this.session.context.clock.nowMs() - this.session.waitingSinceMs;
+    this.#lease(server, this.#batch as Batch);
+  }
+
+  onNoServer(error: PoolerError, hostDown: boolean): void {
+    const batch = this.#batch as Batch;
+    // Another replica, or the primary, may serve a read.
+    if (hostDown && batch.route?.role === "replica" && this.#restarts++ < mostRestarts) {
+      this.#start(batch);
+      return;
+    }
+    this.session.state = "idle";
+    this.refusals.refuse(batch, error);
+    this.session.pump();
+  }
+
+  #lease(server: Server, batch: Batch): void {
+    server.lease(this.session);
+    this.session.database.counters.serverAssignments++;
+    this.session.server = server;
+    this.session.route = batch.route;
+    this.session.routeWrites = batch.writes;
+    this.#restarts = 0;
+    this.#transactionAtMs = this.session.context.clock.nowMs();
+    if (sameSettings(server.settings, this.session.settings)) this.#dispatch(batch);
+    else this.#prepareSettings(server, batch);
+  }
+
+  /** The server gets the settings of this client, in a round trip of its own: a statement must not run with others. */
+  #prepareSettings(server: Server, batch: Batch): void {
+    if (this.#batch !== batch) {
+      batch.keep();
+      this.#batch = batch;
+    }
+    this.session.state = "preparing";
+    const statements = settingsDifference(server.settings, this.session.settings);
+    const out = this.session.context.request.reset();
+    out
+      .begin(Frontend.QUERY)
+      .bytes(Buffer.from(statements.join("; "), "latin1"))
+      .byte(0)
+      .end();
+    server.beginUnit(this.session.context.clock.nowMs());
+    server.replies.push(Expect.QUERY, Hide.ALL);
+    server.send(out.buffer, 0, out.length);
+  }
+
+  #settingsPrepared(failed: boolean): void {
+    const server = this.session.server as Server;
+    const batch = this.#batch as Batch;
+    if (!failed) {
+      server.settings = this.session.settings;
+      this.#dispatch(batch);
+      return;
+    }
+    const error = server.takeHiddenError();
+    server.unknownState = true;
+    this.release();
+    this.session.state = "idle";
+    this.refusals.refuseWith(batch, error ?? messageOf(new PoolerError("SERVER_LOST", "the settings of the session could not be made")));
+    this.session.pump();
+  }
+
+  /** Plugins rewrote statements that were described to the client: their columns must be the same. */
+  #verify(server: Server, batch: Batch): void {
+    if (this.#batch !== batch) {
+      batch.keep();
+      this.#batch = batch;
+    }
+    this.session.state = "verifying";
+    server.beginUnit(this.session.context.clock.nowMs());
+    sendVerification(this.session, server, batch);
+  }
+
+  #verified(failed: boolean): void {
+    const server = this.session.server as Server;
+    const batch = this.#batch as Batch;
+    this.session.state = "active";
+    let message: Buffer | null = failed ? server.takeHiddenError() : null;
+    try {
+      for (const { client, global, plugin } of batch.unverified) if (message === null) checkColumns(client, global, plugin);
+    } catch (error) {
+      if (!(error instanceof PoolerError)) throw error;
+      message = messageOf(error);
+    }
+    batch.unverified.length = 0;
+    if (message === null) {
+      this.#dispatch(batch);
+      return;
+    }
+    if (server.status === TransactionStatus.IDLE && this.session.transactionMode && !this.session.pinned) this.release();
+    this.session.state = "idle";
+    this.refusals.refuseWith(batch, message);
+    this.session.pump();
+  }
+
+  #dispatch(batch: Batch): void {
+    const server = this.session.server as Server;
+    if (batch.unverified.length > 0) {
+      this.#verify(server, batch);
+      return;
+    }
+    const held = this.session.held;
+    const prepareOnly = batch.prepareOnly && held !== null;
+    this.#prepareOnly = prepareOnly;
+    this.#statusBefore = held !== null && !prepareOnly ? TransactionStatus.IN_TRANSACTION : server.status;
+    this.#effects = this.session.batchOpen ? [...this.#effects, ...batch.effects] : batch.effects;
+    if (batch.unclear) server.unknownState = true;
+    if (batch.pins) this.session.pinned = true;
+    if (batch.writes) this.session.routeWrites = true;
+    if (batch.setsLocally || (held !== null && !prepareOnly)) this.#setsLocally = true;
+    sendBatch(this.session, server, batch, prepareOnly ? this.session.status : 0);
+    if (held !== null && !prepareOnly) {
+      this.#effects = [...held.effects, ...batch.effects];
+      this.session.held = null;
+    }
+    this.simple = batch.simple;
+    this.syncSent = batch.endsWithSync;
+    this.session.batchOpen = !batch.endsWithSync;
+    this.session.state = "active";
+    this.#batch = null;
+    this.session.context.batches.giveBack(batch);
+  }
+
+  onReady(status: number, failed: boolean, owed: boolean): void {
+    if (owed) return;
+    if (this.session.state === "preparing") {
+      this.#settingsPrepared(failed);
+      return;
+    }
+    if (this.session.state === "verifying") {
+      this.#verified(failed);
+      return;
+    }
+    if (this.session.state !== "active") return;
+    const server = this.session.server as Server;
+    const nowMs = this.session.context.clock.nowMs();
+    const { counters } = this.session.database;
+    this.copyIn = false;
+    this.session.batchOpen = false;
+    counters.queryMs += nowMs - this.session.requestAtMs;
+    if (failed) counters.errors++;
+    if (!this.#prepareOnly) this.#settle(server, status, failed);
+    this.session.readyAtMs = nowMs;
+    if (status === TransactionStatus.IDLE) {
+      counters.transactions++;
+      counters.transactionMs += nowMs - this.#transactionAtMs;
+      if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.#wroteAtMs = nowMs;
+      this.session.localPortals = null;
+      this.#setsLocally = false;
+      if (this.session.transactionMode && !this.session.pinned) this.release();
+    }
+    this.session.state = "idle";
+    this.session.settled();
+    this.session.pump();
+  }
+
+  /** What the batch did to the settings counts now, or never. */
+  #settle(server: Server, status: number, failed: boolean): void {
+    const effects = this.#effects;
+    const { tracker } = this.session;
+    if (effects.length === 0 && !tracker.pending) return;
+    this.#effects = [];
+    if (this.#statusBefore === TransactionStatus.FAILED && status === TransactionStatus.IDLE) {
+      tracker.rolledBack(); // COMMIT of a failed transaction is a ROLLBACK
+    } else if (!failed) {
+      tracker.succeeded(effects, this.#statusBefore !== TransactionStatus.IDLE);
+    } else if (effects.length > 1 && effects.some(({ kind }) => kind === "set" || kind === "reset")) {
+      server.unknownState = true; // which of them took effect is not known
+    }
+    if (status === TransactionStatus.IDLE) {
+      tracker.rolledBack();
+      server.settings = tracker.current;
+    }
+  }
+
+  onServerLost(error: PoolerError, broken: boolean): void {
+    const batch = this.#batch;
+    const wasIdle = this.session.state === "idle";
+    const wasOpen = this.session.server !== null && this.session.server.status !== TransactionStatus.IDLE;
+    const { batchOpen } = this.session;
+    const synced = this.syncSent;
+    this.session.server = null;
+    this.session.route = null;
+    this.copyIn = false;
+    this.session.batchOpen = false;
+    this.#effects = [];
+    this.session.tracker.rolledBack();
+    if (this.session.state === "closed") return;
+    if (broken || this.session.pinned || !this.session.transactionMode) {
+      this.session.fatal(error);
+      return;
+    }
+    if (wasIdle) {
+      // In a transaction: the client hears of it with its next statement.
+      this.#lost = error;
+      return;
+    }
+    this.session.state = "idle";
+    if (batch !== null) {
+      // Nothing of it was sent yet.
+      if (!wasOpen && this.#restarts++ < mostRestarts) this.#start(batch);
+      else this.refusals.refuse(batch, error);
+    } else {
+      this.session.database.counters.errors++;
+      const reply = this.session.context.reply.reset().bytes(messageOf(error));
+      if (batchOpen && !synced) this.refusals.skipping = true;
+      else writeReadyForQuery(reply, this.session.status);
+      this.session.sendReply();
+    }
+    this.session.pump();
+  }
+
+  #takeLost(): PoolerError {
+    const error = this.#lost as PoolerError;
+    this.#lost = null;
+    return error;
+  }
+
+  /** The transaction is over: the server goes back. */
+  release(): void {
+    const { server } = this.session;
+    this.session.server = null;
+    this.session.route = null;
+    this.session.transactionReadOnly = false;
+    this.session.routeWrites = false;
+    server?.release(this.session.context.clock.nowMs());
+  }
+
+  /** A statement that only fails is sent to the server: nothing of what ran before counts. */
+  beginPoison(server: Server): void {
+    this.#effects = [];
+    this.#statusBefore = server.status;
+    this.simple = true;
+    this.syncSent = true;
+    this.session.state = "active";
+  }
+
+  /** The batch is done with: its memory serves others. */
+  giveBack(batch: Batch): void {
+    this.#batch = null;
+    this.session.context.batches.giveBack(batch);
+  }
+
+  /** A cancel request for this client. */
+  cancel(): void {
+    const { session } = this;
+    if (session.state === "waiting") {
+      this.#pool?.forget(session);
+      session.state = "idle";
+      this.refusals.refuse(
+        this.#batch as Batch,
+        new PoolerError("WAIT_TIMEOUT", "canceling statement due to user request", { sqlstate: "57014" }),
+      );
+      session.pump();
+    } else if (session.state === "active" && session.server !== null) {
+      this.#cancelServer(session.server);
+    }
+  }
+
+  /** The client left. What runs is stopped, so that PostgreSQL does not work for nothing. */
+  abandon(stateBefore: Session["state"]): void {
+    const { session } = this;
+    if (stateBefore === "waiting") this.#pool?.forget(session);
+    const { server } = session;
+    if (server === null) return;
+    if (session.pinned || !session.transactionMode) server.unknownState = true;
+    if (stateBefore === "active") this.#cancelServer(server);
+    this.release();
+  }
+
+  #cancelServer(server: Server): void {
+    const { host, port, tls } = this.#pool?.options.host.config ?? {};
+    if (host === undefined || port === undefined || tls === undefined) return;
+    const { context } = this.session;
+    context.totals.cancelsSent++;
+    cancelServer(context.engine, server, { host, port, tls, timeoutMs: context.config.timeouts.serverConnectMs });
+  }
+}

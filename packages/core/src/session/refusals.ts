@@ -1,0 +1,105 @@
+// Batches that are refused: the client gets the error, and a transaction that is open fails at its server, too, so that COMMIT
+// cannot commit half of it. Also the way back to order: after an error extended messages are passed over until Sync.
+import type { PoolerError } from "../base/errors.js";
+import { writePoolerError, writeReadyForQuery } from "../protocol/backend.js";
+import { Frontend, TransactionStatus } from "../protocol/codes.js";
+import { MessageWriter, readInt32 } from "../protocol/message-writer.js";
+import { Expect, Hide } from "../server/reply-queue.js";
+import type { Server } from "../server/server.js";
+import type { Batch } from "./batch.js";
+import type { BatchRunner } from "./batch-runner.js";
+import { takeBack } from "./plan-extended.js";
+import type { Session } from "./session.js";
+
+/** No grammar takes it, so that the server's transaction fails; what stands in the server's log names the cause. */
+const poison = "pooler refused the statement of this client";
+const sync = Buffer.from([Frontend.SYNC, 0, 0, 0, 4]);
+
+export class Refusals {
+  readonly session: Session;
+  /** Extended messages are passed over until Sync. */
+  skipping = false;
+  readonly #runner: BatchRunner;
+
+  constructor(session: Session, runner: BatchRunner) {
+    this.session = session;
+    this.#runner = runner;
+  }
+
+  refuse(batch: Batch, error: PoolerError): void {
+    this.refuseWith(batch, messageOf(error));
+  }
+
+  /** The client gets `message` for its batch; a transaction that is open fails, at the server, too. */
+  refuseWith(batch: Batch, message: Buffer): void {
+    const { server } = this.session;
+    this.session.database.counters.errors++;
+    takeBack(this.session, batch);
+    const synced = batch.endsWithSync;
+    this.#runner.giveBack(batch);
+    if (!synced) this.skipping = true;
+    if (server !== null && this.session.batchOpen) {
+      this.#poisonBatch(server, message);
+      if (synced) this.endSkipping();
+      return;
+    }
+    const reply = this.session.context.reply.reset().bytes(message);
+    if (server !== null && server.status === TransactionStatus.IN_TRANSACTION) {
+      if (synced) writeReadyForQuery(reply, TransactionStatus.FAILED);
+      this.#poison(server, reply.toBuffer());
+      return;
+    }
+    this.session.held?.fail();
+    if (synced) writeReadyForQuery(reply, this.session.status);
+    this.session.sendReply();
+  }
+
+  /** Make the server's transaction fail with a statement that nobody can run; the client gets `reply` after that. */
+  #poison(server: Server, reply: Buffer): void {
+    const out = this.session.context.request.reset();
+    out.begin(Frontend.QUERY).cstring(poison).end();
+    server.beginUnit(this.session.context.clock.nowMs());
+    server.unnamed = null;
+    server.replies.push(Expect.QUERY, Hide.ALL);
+    server.replies.push(Expect.LOCAL, Hide.NOTHING, reply);
+    this.#runner.beginPoison(server);
+    server.send(out.buffer, 0, out.length);
+  }
+
+  /** The same in the middle of a batch: the server's error reaches the client as ours. */
+  #poisonBatch(server: Server, message: Buffer): void {
+    if (server.replies.skipping) return;
+    server.substituteError(message);
+    const out = this.session.context.request.reset();
+    out.begin(Frontend.PARSE).byte(0).cstring(poison).int16(0).end();
+    server.replies.push(Expect.PARSE);
+    server.send(out.buffer, 0, out.length);
+  }
+
+  /** Sync came after an error. */
+  endSkipping(): void {
+    this.skipping = false;
+    const { server } = this.session;
+    if (server !== null && this.session.batchOpen) {
+      server.replies.push(Expect.SYNC);
+      server.send(sync, 0, sync.length);
+      this.session.batchOpen = false;
+      this.#runner.syncSent = true;
+      return;
+    }
+    writeReadyForQuery(this.session.context.reply.reset(), this.session.status);
+    this.session.sendReply();
+  }
+}
+
+export function messageOf(error: PoolerError): Buffer {
+  const writer = new MessageWriter(512);
+  writePoolerError(writer, error);
+  return writer.toBuffer();
+}
+
+/** Is the last message of the unit a Sync (or a query, which brings its own)? */
+export function endsWithSync(buffer: Buffer, start: number, end: number): boolean {
+  if (buffer[start] === Frontend.QUERY || buffer[start] === Frontend.FUNCTION_CALL) return true;
+  return end - start >= 5 && buffer[end - 5] === Frontend.SYNC && readInt32(buffer, end - 4) === 4;
+}
