@@ -174,19 +174,27 @@ macro_rules! export_plugin {
     };
 }
 
+/// The fields as an [`Info`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __info {
+    ($( $field:ident : $value:expr ),*) => {
+        $crate::__private::Info::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+            $( .$field({
+                #[allow(unused_imports)]
+                use $crate::capability::*;
+                $value
+            }) )*
+    };
+}
+
 /// What every plugin exports: `export_plugin!` adds the learning of statements, `#[route]` does not.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_base {
     ($plugin:ty { $( $field:ident : $value:expr ),* }) => {
         const _: () = {
-            const INFO: $crate::__private::Info =
-                $crate::__private::Info::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-                    $( .$field({
-                        #[allow(unused_imports)]
-                        use $crate::capability::*;
-                        $value
-                    }) )*;
+            const INFO: $crate::__private::Info = $crate::__info!($( $field : $value ),*);
             static NAME: [u8; INFO.name.len() + 1] = $crate::__private::nul_terminated(INFO.name);
             static VERSION: [u8; INFO.version.len() + 1] = $crate::__private::nul_terminated(INFO.version);
             static SDK: [u8; $crate::__private::SDK.len() + 1] =
@@ -250,6 +258,12 @@ macro_rules! __export_base {
 macro_rules! __export_route {
     ($function:ident { $( $field:ident : $value:expr ),* $(,)? }) => {
         const _: () = {
+            const ASKS: u32 = $crate::__info!($( $field : $value ),*).capabilities;
+            assert!(
+                ASKS & $crate::capability::PARSE_TREE == 0,
+                "a function under #[route] never sees a parse tree: implement Plugin, whose learn() does"
+            );
+
             #[derive(Debug)]
             struct Routed;
 
