@@ -33,6 +33,7 @@ mod answer;
 mod buffer;
 mod library;
 mod request;
+mod request_frame;
 mod runner;
 
 pub use buffer::FrameBuffer;
