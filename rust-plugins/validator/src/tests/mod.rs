@@ -1,5 +1,6 @@
 //! Tables of SQL and verdicts, through the entry points that the host uses, on trees of PostgreSQL's own grammar.
 
+mod config_schema;
 mod deny_functions;
 mod deny_statements;
 mod deny_tables;
