@@ -1,12 +1,7 @@
 // A page of memory that a worker shares with its supervisor. Before each call into a plugin the worker notes there which
 // plugin and hook it is, so that the supervisor can say who was running when a worker died. Works with nobody listening.
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmdirSync, unlinkSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { PoolerError } from "../base/errors.js";
-import { native } from "../base/native.js";
-
-const pageBytes = 4096;
+import { readSync, writeSync } from "node:fs";
+import { createSharedPage, mapSharedPage, sharedPageBytes } from "../base/shared-page.js";
 
 /** Calls into a plugin's library, numbered for the page. */
 export const crashHooks = {
@@ -55,40 +50,11 @@ class MappedCrashPage implements CrashPage {
 
 /** Map the page behind an inherited descriptor; with null it is memory that nobody else sees. */
 export function openCrashPage(fd: number | null): CrashPage {
-  return new MappedCrashPage(new Uint32Array(fd === null ? new ArrayBuffer(pageBytes) : mapShared(fd)));
-}
-
-function mapShared(fd: number): ArrayBuffer {
-  const koffi = native();
-  const mmap = koffi.load(null).func("mmap", "void *", ["void *", "size_t", "int", "int", "int", "int64_t"]);
-  const readAndWrite = 3;
-  const shared = 1;
-  const address: unknown = mmap(null, pageBytes, readAndWrite, shared, fd, 0);
-  // MAP_FAILED is (void *) -1.
-  if (typeof address !== "bigint" || address === 0xffff_ffff_ffff_ffffn) {
-    throw new PoolerError("IO", `cannot map the crash page on descriptor ${fd} (errno ${koffi.errno()})`);
-  }
-  return koffi.view(address, pageBytes);
+  return new MappedCrashPage(new Uint32Array(fd === null ? new ArrayBuffer(sharedPageBytes) : mapSharedPage(fd)));
 }
 
 /** The supervisor's side: a descriptor to give to one worker. Nothing of it stays in the file system. */
-export function createCrashPage(): number {
-  const folder = mkdtempSync(join(tmpdir(), "pooler-"));
-  const path = join(folder, "crash-page");
-  try {
-    const fd = openSync(path, "wx+", 0o600);
-    try {
-      unlinkSync(path);
-      ftruncateSync(fd, pageBytes);
-    } catch (cause) {
-      closeSync(fd);
-      throw cause;
-    }
-    return fd;
-  } finally {
-    rmdirSync(folder);
-  }
-}
+export const createCrashPage = createSharedPage;
 
 /** Who was running when the worker died; null when it was not in a plugin. */
 export function readCrashPage(fd: number): CrashRecord | null {

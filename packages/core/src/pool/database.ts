@@ -4,7 +4,7 @@ import type { DatabaseConfig, HostConfig, UserConfig } from "../config/types.js"
 import type { ClusterView } from "../plugins/types.js";
 import { chooseReplica } from "../topology/choose-host.js";
 import { createHostState, type HostState } from "../topology/host-state.js";
-import { HostPool, type PoolContext } from "./host-pool.js";
+import { HostPool, type PoolContext, type ServerCredentials } from "./host-pool.js";
 
 /** Where a transaction goes. */
 export interface Route {
@@ -178,12 +178,11 @@ export class Database {
     const key = `${this.config.name}\0${serverUser}\0${host.shard}\0${host.role}\0${host.address}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      const password = config.user !== null ? config.password : (user.serverPassword ?? user.password);
       pool = new HostPool(this.#context, {
         key,
         database: this.config.name,
         user: serverUser,
-        password,
+        credentials: () => this.#credentials(user, host.config),
         host,
         poolSize: this.config.poolSize,
       });
@@ -191,6 +190,15 @@ export class Database {
       this.#pools.set(key, pool);
     }
     return pool;
+  }
+
+  /** Of the user as it is configured now; `known` serves when it is configured no more and its clients are still there. */
+  #credentials(known: UserConfig, host: HostConfig): ServerCredentials {
+    const user = this.#context.user(known.name) ?? known;
+    return {
+      password: host.password ?? user.serverPassword ?? user.password,
+      passThroughKeys: this.#context.passThroughKeys.get(user.name) ?? null,
+    };
   }
 }
 

@@ -1,10 +1,12 @@
 // The server connections to one host for one database and server user: those that are idle, those that are lent, those who
 // wait. The lists are the states. Limits hold for all workers together through the slot source.
 
+import type { PassThroughKeys } from "../auth/scram.js";
+import type { SecretCache } from "../auth/secret-cache.js";
 import type { Clock, Timer } from "../base/clock.js";
 import { PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
-import type { LimitsConfig, TimeoutsConfig } from "../config/types.js";
+import type { LimitsConfig, TimeoutsConfig, UserConfig } from "../config/types.js";
 import { openServer } from "../server/handshake.js";
 import { Server, type ServerOwner } from "../server/server.js";
 import { type Settings, sameSettings } from "../session/settings.js";
@@ -28,6 +30,11 @@ export interface PoolContext {
   readonly clock: Clock;
   readonly log: Logger;
   readonly slots: SlotSource;
+  readonly secrets: SecretCache;
+  /** By user: what their own logins have shown, for users of whom there is nothing but a verifier. */
+  readonly passThroughKeys: ReadonlyMap<string, PassThroughKeys>;
+  /** As the configuration has it now. */
+  user(name: string): UserConfig | undefined;
   limits: LimitsConfig;
   timeouts: TimeoutsConfig;
   nextServerId(): number;
@@ -35,15 +42,24 @@ export interface PoolContext {
   readonly totals: { serversOpened: number; serversLost: number };
 }
 
+/** What proves the pooler at a server. */
+export interface ServerCredentials {
+  readonly password: string | null;
+  readonly passThroughKeys: PassThroughKeys | null;
+}
+
 export interface HostPoolOptions {
   readonly key: string;
   readonly database: string;
   readonly user: string;
-  readonly password: string | null;
+  /** Asked for each connection: reloads change passwords, logins bring keys. */
+  readonly credentials: () => ServerCredentials;
   readonly host: HostState;
   readonly poolSize: number;
 }
 
+/** A server that was not used for this long is not needed between two clients. */
+const surplusIdleMs = 100;
 /** How many idle servers are looked at for one that has the client's settings already. */
 const settingsSearchDepth = 8;
 
@@ -122,6 +138,7 @@ export class HostPool implements ServerOwner {
       const tooOld = timeouts.serverLifetimeMs > 0 && nowMs - server.connectedAtMs > timeouts.serverLifetimeMs;
       if (tooIdle || tooOld) server.close(null);
     }
+    this.#giveUpIdle(nowMs - surplusIdleMs);
     if (timeouts.queryWaitMs === 0) return;
     while (this.waiters.length > 0 && nowMs - (this.waiters[0] as Waiter).waitingSinceMs >= timeouts.queryWaitMs) {
       const waiter = this.waiters.shift() as Waiter;
@@ -132,6 +149,8 @@ export class HostPool implements ServerOwner {
 
   pause(): void {
     this.paused = true;
+    // As PgBouncer does: PAUSE is what comes before the server is stopped, which may wait for its clients.
+    for (const server of [...this.idle]) server.close(null);
   }
 
   resume(): void {
@@ -151,11 +170,19 @@ export class HostPool implements ServerOwner {
       waiter.onNoServer(new PoolerError("HOST_DOWN", `${this.#where} was taken out of the configuration`), true);
   }
 
-  /** Another worker waits for `count` slots: idle connections go now, others as they come free. See ipc.ts, slotsWanted. */
+  /**
+   * Another worker waits for `count` slots. Urgent: the next that come free go, and those that are idle now. Otherwise only what
+   * has been idle for a while: a server that is idle between two clients is not. See ipc.ts, slotsWanted.
+   */
   giveUp(count: number, urgent: boolean): void {
     this.#surplus = count;
     this.#surplusUrgent = urgent;
-    while (this.#surplus > 0 && this.idle.length > 0) {
+    this.#giveUpIdle(urgent ? Number.POSITIVE_INFINITY : this.#context.clock.nowMs() - surplusIdleMs);
+  }
+
+  /** Those that became idle before then, the longest idle first. */
+  #giveUpIdle(idleBeforeMs: number): void {
+    while (this.#surplus > 0 && this.idle.length > 0 && (this.idle[0] as Server).idleSinceMs <= idleBeforeMs) {
       this.#surplus--;
       this.idle[0]?.close(null);
     }
@@ -178,9 +205,9 @@ export class HostPool implements ServerOwner {
   onIdle(server: Server): void {
     const { timeouts, clock } = this.#context;
     const tooOld = timeouts.serverLifetimeMs > 0 && clock.nowMs() - server.connectedAtMs > timeouts.serverLifetimeMs;
-    const wantedElsewhere = this.#surplus > 0 && (this.#surplusUrgent || this.waiters.length === 0);
+    const wantedElsewhere = this.#surplus > 0 && this.#surplusUrgent;
     if (wantedElsewhere) this.#surplus--;
-    if (this.#retired || tooOld || wantedElsewhere) {
+    if (this.#retired || this.paused || tooOld || wantedElsewhere) {
       server.close(null);
       return;
     }
@@ -251,7 +278,7 @@ export class HostPool implements ServerOwner {
   }
 
   #openIfWanted(): void {
-    const wanted = Math.max(this.waiters.length, this.#greetingWaiters.length > 0 ? 1 : 0);
+    const wanted = Math.max(this.paused ? 0 : this.waiters.length, this.#greetingWaiters.length > 0 ? 1 : 0);
     while (!this.#retired && this.connecting < wanted && this.#context.clock.nowMs() >= this.#retryAtMs) {
       if (!this.#context.slots.take(this.options.key, this.poolSize)) return;
       this.#open();
@@ -260,9 +287,9 @@ export class HostPool implements ServerOwner {
 
   #open(): void {
     this.connecting++;
-    const { host, user, password } = this.options;
-    const { engine, timeouts, clock, log, limits, totals } = this.#context;
-    openServer(engine, { ...host.config, user, password, timeoutMs: timeouts.serverConnectMs }, (error, wire, greeting) => {
+    const { host, user, credentials } = this.options;
+    const { engine, secrets, timeouts, clock, log, limits, totals } = this.#context;
+    openServer(engine, { ...host.config, user, ...credentials(), secrets, timeoutMs: timeouts.serverConnectMs }, (error, wire, greeting) => {
       this.connecting--;
       if (wire === null || greeting === null) {
         this.#context.slots.giveBack(this.options.key);

@@ -34,6 +34,8 @@ export interface FleetOptions {
   readonly entry: string;
   readonly config: PoolerConfig;
   readonly listenerFds: readonly number[];
+  /** Shared page with the clients of each worker; null when there is only one. */
+  readonly clientCountsFd: number | null;
   readonly createCrashPage: () => CrashPage;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -184,6 +186,7 @@ class WorkerFleet implements Fleet {
         entry: this.#options.entry,
         config: this.#config,
         listenerFds: this.#options.listenerFds,
+        clientCountsFd: this.#options.clientCountsFd,
         crashPage: this.#options.createCrashPage(),
         startedAtMs: clock.nowMs(),
         paused: [...this.paused],

@@ -2,7 +2,10 @@
 import type { PoolerConfig } from "../config/types.js";
 import type { consoleTypes } from "../protocol/console-types.js";
 
-/** File descriptors that a worker inherits beside 0, 1, 2 and the channel at 3. */
+/**
+ * File descriptors that a worker inherits beside 0, 1, 2 and the channel at 3. Behind the listeners, when there are several workers:
+ * the page with everybody's number of clients.
+ */
 export const inheritedFds = { crashPage: 4, firstListener: 5 } as const;
 
 export interface WorkerBoot {

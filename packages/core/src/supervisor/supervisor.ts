@@ -6,12 +6,14 @@ import { type Console, createConsole } from "../admin/console.js";
 import { type Clock, createClock } from "../base/clock.js";
 import { invariant, PoolerError } from "../base/errors.js";
 import { createLogger, type Logger } from "../base/logger.js";
+import { createSharedPage } from "../base/shared-page.js";
 import { planReload } from "../config/changes.js";
 import type { PoolerConfig } from "../config/types.js";
 import { type CounterLedger, createCounterLedger } from "../metrics/counter-ledger.js";
 import { type MetricsServer, startMetricsServer } from "../metrics/metrics-server.js";
 import type { PoolerView, WorkerStatus } from "../metrics/pooler-view.js";
 import { createCrashPage, readCrashPage } from "../plugins/crash-page.js";
+import { clearClientCount } from "../worker/client-counts.js";
 import { createFleet, type Fleet } from "./fleet.js";
 import { type Listeners, openListeners } from "./listener.js";
 import { createSlotBroker, type SlotBroker } from "./slot-broker.js";
@@ -85,6 +87,7 @@ class PoolerSupervisor implements Supervisor {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #listeners: Listeners;
+  readonly #clientCountsFd: number | null;
   readonly #fleet: Fleet;
   readonly #broker: SlotBroker;
   readonly #ledger: CounterLedger;
@@ -97,6 +100,7 @@ class PoolerSupervisor implements Supervisor {
   #stopping = false;
   #slotTimer = false;
   #sampling = true;
+  #released = false;
   #tellStopped: () => void = () => {};
 
   constructor(options: SupervisorOptions, logger: Logger, clock: Clock, listeners: Listeners) {
@@ -105,6 +109,7 @@ class PoolerSupervisor implements Supervisor {
     this.#clock = clock;
     this.#listeners = listeners;
     this.#config = options.config;
+    this.#clientCountsFd = options.config.workers > 1 ? createSharedPage() : null;
     this.#startedAtMs = clock.wallMs();
     this.#ledger = createCounterLedger(clock.nowMs());
     this.stopped = new Promise((tell) => {
@@ -124,11 +129,13 @@ class PoolerSupervisor implements Supervisor {
       entry: options.workerEntry ?? defaultWorkerEntry(),
       config: options.config,
       listenerFds: listeners.fds,
+      clientCountsFd: this.#clientCountsFd,
       createCrashPage: openCrashPage,
       clock,
       logger,
       onMessage: (worker, message) => this.#onMessage(worker, message),
       onGone: (worker) => {
+        if (this.#clientCountsFd !== null) clearClientCount(this.#clientCountsFd, worker.number);
         this.#broker.gone(worker.number, clock.nowMs());
         this.#watchSlots();
       },
@@ -217,6 +224,8 @@ class PoolerSupervisor implements Supervisor {
   async release(): Promise<void> {
     this.#sampling = false;
     this.#listeners.close();
+    if (this.#clientCountsFd !== null && !this.#released) closeSync(this.#clientCountsFd);
+    this.#released = true;
     await this.#metrics?.close();
   }
 

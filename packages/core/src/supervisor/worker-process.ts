@@ -65,6 +65,8 @@ export interface WorkerProcessOptions {
   readonly entry: string;
   readonly config: PoolerConfig;
   readonly listenerFds: readonly number[];
+  /** Shared page with the clients of each worker; null when there is only one. */
+  readonly clientCountsFd: number | null;
   readonly crashPage: CrashPage;
   readonly startedAtMs: number;
   /** Databases that are paused at the time; null among them: all. */
@@ -98,7 +100,15 @@ class Worker implements WorkerProcess {
     this.#crashPage = options.crashPage;
     const child = spawn(process.execPath, [options.entry], {
       // See inheritedFds in ipc.ts. The structured clone carries dates and big numbers of plugins' settings.
-      stdio: ["ignore", "inherit", "inherit", "ipc", options.crashPage.fd, ...options.listenerFds],
+      stdio: [
+        "ignore",
+        "inherit",
+        "inherit",
+        "ipc",
+        options.crashPage.fd,
+        ...options.listenerFds,
+        ...(options.clientCountsFd === null ? [] : [options.clientCountsFd]),
+      ],
       serialization: "advanced",
     });
     this.#child = child;

@@ -1,5 +1,6 @@
 // The clients of one worker: who is there, who is logging in, whose cancel key is whose.
-import { createSecretCache, type SecretCache } from "../auth/secret-cache.js";
+
+import type { SecretCache } from "../auth/secret-cache.js";
 import type { UserConfig } from "../config/types.js";
 import { ConsoleSession } from "../session/console-session.js";
 import type { SessionContext } from "../session/context.js";
@@ -7,11 +8,14 @@ import { type ClientRegistry, Login } from "../session/login.js";
 import type { Session } from "../session/session.js";
 import type { ConsoleResult } from "../supervisor/ipc.js";
 import type { TlsUpgrade, Wire } from "../wire/wire.js";
+import type { ClientCounts } from "./client-counts.js";
 
 export interface ClientsOptions {
   readonly context: SessionContext;
   readonly worker: number;
+  readonly counts: ClientCounts;
   readonly version: string;
+  readonly secrets: SecretCache;
   readonly runConsole: (user: UserConfig, sql: string) => Promise<ConsoleResult>;
   /** A cancel request whose client is not here. */
   readonly onForeignCancel: (processId: number, secretKey: number) => void;
@@ -31,7 +35,6 @@ export class Clients implements ClientRegistry {
   readonly consoles = new Set<ConsoleSession>();
   draining = false;
   onEmpty: (() => void) | null = null;
-  readonly secrets: SecretCache = createSecretCache();
   readonly #options: ClientsOptions;
   readonly #keys = new Map<number, Key>();
   #lastSession = 0;
@@ -39,17 +42,16 @@ export class Clients implements ClientRegistry {
 
   constructor(options: ClientsOptions) {
     this.#options = options;
-    this.secrets.prepare(options.context.config.users);
   }
 
   accept(wire: Wire): void {
-    const { context } = this.#options;
+    const { context, secrets } = this.#options;
     context.totals.clientsAccepted++;
-    new Login(context, this, this.secrets, this.#tls(), wire);
+    new Login(context, this, secrets, this.#tls(), wire);
   }
 
   get hasRoom(): boolean {
-    return this.sessions.size < this.#options.context.config.limits.maxClients;
+    return this.#options.counts.total < this.#options.context.config.limits.maxClients;
   }
 
   nextSessionId(): number {
@@ -68,13 +70,14 @@ export class Clients implements ClientRegistry {
 
   add(session: Session, processId: number, secretKey: number): void {
     this.sessions.set(session, processId);
+    this.#options.counts.add();
     this.#keys.set(processId, { session, secretKey });
     if (this.draining) session.drain();
   }
 
   remove(session: Session): void {
     const processId = this.sessions.get(session);
-    this.sessions.delete(session);
+    if (this.sessions.delete(session)) this.#options.counts.remove();
     if (processId !== undefined) this.#keys.delete(processId);
     this.#tellEmpty();
   }

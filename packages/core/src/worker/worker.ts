@@ -1,4 +1,6 @@
 // The composition root of the data plane: one process that accepts clients and owns its server connections.
+import type { PassThroughKeys } from "../auth/scram.js";
+import { createSecretCache, type SecretCache } from "../auth/secret-cache.js";
 import { createClock } from "../base/clock.js";
 import type { Logger } from "../base/logger.js";
 import type { PoolerConfig, UserConfig } from "../config/types.js";
@@ -11,6 +13,7 @@ import { inheritedFds, type WorkerBoot } from "../supervisor/ipc.js";
 import { poolerVersion } from "../supervisor/version.js";
 import { createStreamsEngine } from "../wire/streams/streams-engine.js";
 import type { Listener } from "../wire/wire.js";
+import { openClientCounts } from "./client-counts.js";
 import { Clients } from "./clients.js";
 import type { WorkerLink } from "./link.js";
 import type { WorkerPlugins } from "./plugins.js";
@@ -43,6 +46,7 @@ class Worker {
   readonly #pools: PoolContext;
   readonly #clients: Clients;
   readonly #borrowed: BorrowedSlots | null;
+  readonly #secrets: SecretCache = createSecretCache();
   readonly #totals = { serversOpened: 0, serversLost: 0 };
   #users: ReadonlyMap<string, UserConfig>;
   #listeners: Listener[] = [];
@@ -59,6 +63,7 @@ class Worker {
     this.#exit = exit;
     const clock = createClock();
     const engine = createStreamsEngine(log);
+    const passThroughKeys = new Map<string, PassThroughKeys>();
     this.#borrowed =
       config.workers === 1
         ? null
@@ -71,6 +76,9 @@ class Worker {
       clock,
       log,
       slots: this.#borrowed ?? createLocalSlots(),
+      secrets: this.#secrets,
+      passThroughKeys,
+      user: (name) => this.#users.get(name),
       limits: config.limits,
       timeouts: config.timeouts,
       nextServerId: () => ++this.#lastServer,
@@ -80,6 +88,7 @@ class Worker {
       totals: this.#totals,
     };
     this.#users = usersByName(config);
+    this.#secrets.prepare(config.users);
     this.#context = {
       config,
       engine,
@@ -88,6 +97,7 @@ class Worker {
       router: plugins === null ? null : new Router(plugins.chain),
       statements: plugins?.statements ?? null,
       ...createSessionScratch(config),
+      passThroughKeys,
       totals: { clientsAccepted: 0, clientsRefused: 0, loginFailures: 0, cancelsReceived: 0, cancelsSent: 0 },
       database: (name) => this.#databases.get(name),
       user: (name) => this.#users.get(name),
@@ -96,7 +106,9 @@ class Worker {
     this.#clients = new Clients({
       context: this.#context,
       worker: boot.worker,
+      counts: openClientCounts(config.workers > 1 ? inheritedFds.firstListener + boot.listeners : null, boot.worker),
       version: poolerVersion(),
+      secrets: this.#secrets,
       runConsole: (user, sql) => link.requestConsole(user.name, user.console === "admin", sql),
       onForeignCancel: (processId, secretKey) => {
         if (boot.config.workers > 1) link.send({ kind: "cancel", processId, secretKey });
@@ -179,7 +191,7 @@ class Worker {
     this.#pools.limits = config.limits;
     this.#pools.timeouts = config.timeouts;
     this.#users = usersByName(config);
-    this.#clients.secrets.prepare(config.users);
+    this.#secrets.prepare(config.users);
     const names = new Set(config.databases.map(({ name }) => name));
     for (const [name, database] of this.#databases) {
       if (names.has(name)) continue;
