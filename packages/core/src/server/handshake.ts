@@ -1,5 +1,7 @@
 // From a fresh connection to a server that is ready for queries: TLS, startup, authentication, greeting. The server is not
 // trusted: every length is checked, and what does not belong here ends the attempt.
+import type { PassThroughKeys } from "../auth/scram.js";
+import type { SecretCache } from "../auth/secret-cache.js";
 import { createServerAuthenticator, type ServerAuthenticator } from "../auth/server-authenticator.js";
 import { PoolerError } from "../base/errors.js";
 import { readError, readParameterStatus } from "../protocol/backend.js";
@@ -14,6 +16,9 @@ export interface HandshakeOptions {
   readonly database: string;
   readonly user: string;
   readonly password: string | null;
+  /** In place of a password: what the user's own login at the pooler has shown. */
+  readonly passThroughKeys: PassThroughKeys | null;
+  readonly secrets: SecretCache;
   readonly tls: { readonly mode: "disable" | "require" | "verify-full"; readonly ca: string | null };
   readonly timeoutMs: number;
 }
@@ -54,6 +59,8 @@ class Handshake implements WireReader {
     this.#authenticator = createServerAuthenticator({
       user: options.user,
       password: options.password,
+      passThroughKeys: options.passThroughKeys,
+      secrets: options.secrets,
       tls: options.tls.mode !== "disable",
     });
     const { timeoutMs } = options;

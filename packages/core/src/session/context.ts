@@ -1,4 +1,5 @@
 // What all sessions of a worker share.
+import type { PassThroughKeys } from "../auth/scram.js";
 import type { Clock } from "../base/clock.js";
 import type { Logger } from "../base/logger.js";
 import type { PoolerConfig, UserConfig } from "../config/types.js";
@@ -38,6 +39,8 @@ export interface SessionContext {
   readonly lexed: Lexed;
   readonly parse: ParseMessage;
   readonly bind: BindMessage;
+  /** By user: keys that logins have shown and that open servers, for users with nothing but a verifier. */
+  readonly passThroughKeys: Map<string, PassThroughKeys>;
   readonly totals: SessionTotals;
   database(name: string): Database | undefined;
   user(name: string): UserConfig | undefined;

@@ -259,6 +259,8 @@ export class Login implements WireReader {
   #authenticated(): void {
     const { parameters } = this.#packet as Extract<StartupPacket, { kind: "startup" }>;
     const user = this.#user as UserConfig;
+    const keys = this.#authenticator?.passThroughKeys ?? null;
+    if (keys !== null && user.password === null) this.#context.passThroughKeys.set(user.name, keys);
     const name = parameters.get("database") || user.name;
     if (name === consoleDatabaseName) {
       if (user.console === "none")
