@@ -131,8 +131,6 @@ export class Server implements WireReader, RelayTarget {
     invariant(this.state === "idle" && this.replies.empty, "only an idle server is lent");
     this.state = "leased";
     this.lessee = lessee;
-    this.#hiddenError = null;
-    this.#substituteError = null;
     this.retry.forget();
   }
 
@@ -146,6 +144,8 @@ export class Server implements WireReader, RelayTarget {
     this.requestAtMs = nowMs;
     this.visible = false;
     this.#failed = false;
+    this.#hiddenError = null;
+    this.#substituteError = null;
   }
 
   /** Local replies that were put into the queue while nothing was owed before them. */

@@ -19,10 +19,8 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
   const out = session.context.request.reset();
   const idle = server.status === TransactionStatus.IDLE && server.replies.empty;
   server.retry.forget();
-  if (idle) {
-    server.evictStatements(out);
-    server.beginUnit(session.context.clock.nowMs());
-  }
+  if (!session.batchOpen) server.beginUnit(session.context.clock.nowMs());
+  if (idle) server.evictStatements(out);
   if (session.held !== null && !batch.prepareOnly) session.held.replay(out, server.replies);
   const before = out.length;
   if (batch.simple) {

@@ -1,0 +1,87 @@
+// One pooler for a test file in front of the shared cluster, and wire clients that are logged in at it or, past it, at PostgreSQL.
+import { type BackendMessage, rowsOf } from "../harness/backend-message.js";
+import { type Pooler, type PoolerToml, startPooler } from "../harness/pooler.js";
+import { sharedShards } from "../harness/shared-cluster.js";
+import { connectWire, type WireClient } from "../harness/wire-client.js";
+
+type Toml = Readonly<Record<string, unknown>>;
+
+export interface RigOptions {
+  /** By name; `url` or `shards` are added by oneTarget() and twoShards(). */
+  readonly databases: Readonly<Record<string, Toml>>;
+  readonly limits?: Toml;
+  readonly timeouts?: Toml;
+  readonly rest?: PoolerToml;
+}
+
+export interface Rig {
+  readonly pooler: Pooler;
+  /** A client of the pooler that is logged in. */
+  client(database: string, parameters?: Readonly<Record<string, string>>): Promise<WireClient>;
+  /** A client of the first shard's primary itself. */
+  direct(): Promise<WireClient>;
+  /** For afterEach(): clients are gone when the next test begins, whatever became of this one. */
+  disconnectAll(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A database with one server: nothing is held, nothing is routed. */
+export const oneTarget = (more: Toml = {}): Toml => ({ url: sharedShards()[0]?.primary, pool_size: 1, ...more });
+
+/** Two shards with replicas: BEGIN is held until a statement says where it goes. */
+export const twoShards = (more: Toml = {}): Toml => ({ shards: sharedShards(), pool_size: 1, ...more });
+
+export async function startRig({ databases, limits = {}, timeouts = {}, rest = {} }: RigOptions): Promise<Rig> {
+  const pooler = await startPooler({
+    config: { listen: { auth: "trust" }, users: { app: { server_user: "postgres" } }, databases, limits, timeouts, ...rest },
+  });
+  const open = new Set<WireClient>();
+  const connect = async (port: number, parameters: Readonly<Record<string, string>>): Promise<WireClient> => {
+    const client = await connectWire({ port });
+    open.add(client);
+    const greeting = await client.login(parameters);
+    greetings.set(client, greeting);
+    return client;
+  };
+  return {
+    pooler,
+    client: (database, parameters = {}) => connect(pooler.port, { user: "app", database, ...parameters }),
+    direct: () => connect(Number(new URL(sharedShards()[0]?.primary ?? "").port), { user: "postgres", database: "app" }),
+    disconnectAll: async () => {
+      for (const client of open) client.reset();
+      await Promise.all([...open].map(({ closed }) => closed));
+      open.clear();
+    },
+    stop: async () => {
+      await pooler.stop();
+    },
+  };
+}
+
+const greetings = new WeakMap<WireClient, readonly BackendMessage[]>();
+
+/** What a client of the rig was sent up to its first ReadyForQuery. */
+export function greetingOf(client: WireClient): readonly BackendMessage[] {
+  return greetings.get(client) ?? [];
+}
+
+/** The only value of a simple query's only row. */
+export async function valueOf(client: WireClient, sql: string): Promise<string | null> {
+  const answer = await client.query(sql);
+  const value = rowsOf(answer)[0]?.[0];
+  if (value === undefined) throw new Error(`${sql} answered no row: ${answer.map(String).join(" ")}`);
+  return value;
+}
+
+/** A conversation in short: "1 2 T D(1) C(SELECT 1) Z(I)". */
+export function shortly(messages: readonly BackendMessage[]): string {
+  return messages.map(String).join(" ");
+}
+
+/** What the server's session was told to set, "name=value" each, without what every client brings along and what every transaction sets. */
+export async function settingsOf(client: WireClient): Promise<string[]> {
+  const answer = await client.query(
+    "SELECT name || '=' || setting FROM pg_settings WHERE source = 'session' AND name <> 'client_encoding' AND name !~ '^transaction_'",
+  );
+  return rowsOf(answer).map(([setting]) => setting ?? "");
+}
