@@ -29,8 +29,10 @@ export interface RelayTarget {
   readonly passesNotifications: boolean;
 }
 
-/** Larger ErrorResponses are not looked into, larger ParameterStatus are refused. */
+/** Larger ParameterStatus are refused, larger RowDescriptions are not looked into. */
 const largestWholeBytes = 1 << 20;
+/** RAISE puts as much into an ErrorResponse as a function wants to say. */
+const largestErrorBytes = 64 << 20;
 
 export class Relay {
   readonly #queue: ReplyQueue;
@@ -249,7 +251,7 @@ function mustBeWhole(type: number, length: number): boolean {
       return true;
     case Backend.PARAMETER_STATUS:
     case Backend.ERROR_RESPONSE:
-      if (length > largestWholeBytes)
+      if (length > (type === Backend.ERROR_RESPONSE ? largestErrorBytes : largestWholeBytes))
         throw new PoolerError("PROTOCOL_VIOLATION", `the server sent a message "${String.fromCharCode(type)}" of ${length} bytes`);
       return true;
     default:
