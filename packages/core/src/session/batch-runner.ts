@@ -297,7 +297,7 @@ export class BatchRunner {
     if (this.#statusBefore === TransactionStatus.FAILED && status === TransactionStatus.IDLE) {
       tracker.rolledBack(); // COMMIT of a failed transaction is a ROLLBACK
     } else if (!failed) {
-      tracker.succeeded(effects, this.#statusBefore !== TransactionStatus.IDLE);
+      tracker.succeeded(effects, status !== TransactionStatus.IDLE);
     } else if (effects.length > 1 && effects.some(({ kind }) => kind === "set" || kind === "reset")) {
       server.unknownState = true; // which of them took effect is not known
     }

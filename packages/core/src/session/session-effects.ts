@@ -106,30 +106,29 @@ export class SettingsTracker {
     return this.#pending.length > 0;
   }
 
-  /** Statements have run without an error. `open`: a transaction is open now, or was while they ran. */
-  succeeded(effects: readonly SessionEffect[], wasOpen: boolean): void {
-    let open = wasOpen;
+  /** The statements of one batch, which are one transaction, have run without an error. `open`: it is open still. */
+  succeeded(effects: readonly SessionEffect[], open: boolean): void {
     for (const effect of effects) {
       switch (effect.kind) {
         case "begin":
-          open = true;
           break;
         case "commit":
           this.#apply();
-          open = false;
           break;
         case "rollback":
           this.#pending.length = 0;
-          open = false;
           break;
         case "rollbackTo":
           this.#rollbackTo(effect.name);
           break;
+        case "release":
+          this.#release(effect.name);
+          break;
         default:
           this.#pending.push(effect);
-          if (!open) this.#apply();
       }
     }
+    if (!open) this.#apply();
   }
 
   /** The transaction is over, and came to nothing. */
@@ -166,12 +165,17 @@ export class SettingsTracker {
   }
 
   #rollbackTo(savepoint: string): void {
-    for (let i = this.#pending.length - 1; i >= 0; i--) {
-      const effect = this.#pending[i] as SessionEffect;
-      if (effect.kind === "savepoint" && effect.name === savepoint) {
-        this.#pending.length = i + 1;
-        return;
-      }
-    }
+    const at = this.#find(savepoint);
+    if (at >= 0) this.#pending.length = at + 1;
+  }
+
+  /** The savepoint is gone, and those inside it; what they set stays. */
+  #release(savepoint: string): void {
+    const at = this.#find(savepoint);
+    if (at >= 0) this.#pending = this.#pending.filter(({ kind }, i) => i < at || kind !== "savepoint");
+  }
+
+  #find(savepoint: string): number {
+    return this.#pending.findLastIndex((effect) => effect.kind === "savepoint" && effect.name === savepoint);
   }
 }
