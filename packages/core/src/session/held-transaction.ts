@@ -47,9 +47,21 @@ export function joinsHeld(command: number): boolean {
   }
 }
 
+export function beginTag(text: string): string {
+  return text.slice(0, 5).toUpperCase() === "START" ? "START TRANSACTION" : "BEGIN";
+}
+
 /** May this BEGIN be answered without a server? Only what PostgreSQL is certain to take. */
 export function canHold(text: string): boolean {
   return parseBegin(text).valid;
+}
+
+export function transactionFailed(): PoolerError {
+  return new PoolerError("IN_FAILED_TRANSACTION", "current transaction is aborted, commands ignored until end of transaction block");
+}
+
+function reportsSettings(command: number): boolean {
+  return command === Command.SET || command === Command.SET_LOCAL || command === Command.RESET;
 }
 
 export class HeldTransaction {
@@ -68,15 +80,14 @@ export class HeldTransaction {
 
   /** "over": the transaction has ended. Throws what PostgreSQL would answer. */
   run(command: number, text: string): { readonly answer: HeldAnswer; readonly over: boolean } {
-    if (this.failed && command !== Command.COMMIT && command !== Command.ROLLBACK && command !== Command.ROLLBACK_TO) {
-      throw new PoolerError("IN_FAILED_TRANSACTION", "current transaction is aborted, commands ignored until end of transaction block");
-    }
+    if (this.failed && command !== Command.COMMIT && command !== Command.ROLLBACK && command !== Command.ROLLBACK_TO)
+      throw transactionFailed();
     switch (command) {
       case Command.BEGIN:
         return this.#join(
           command,
           text,
-          answer("BEGIN", { sqlstate: "25001", message: "there is already a transaction in progress" }),
+          answer(beginTag(text), { sqlstate: "25001", message: "there is already a transaction in progress" }),
           false,
         );
       case Command.COMMIT:
@@ -122,8 +133,13 @@ export class HeldTransaction {
     for (const { command, text } of this.statements) {
       to.begin(Frontend.QUERY).bytes(Buffer.from(text, "latin1")).byte(0).end();
       // A SET answers with ParameterStatus, which the client has not had yet.
-      replies.push(Expect.QUERY, command === Command.SET || command === Command.RESET ? Hide.ALL_BUT_SETTINGS : Hide.ALL);
+      replies.push(Expect.QUERY, reportsSettings(command) ? Hide.ALL_BUT_SETTINGS : Hide.ALL);
     }
+  }
+
+  /** COMMIT would keep settings: only a server can say whether they are good. */
+  get keepsSettings(): boolean {
+    return this.statements.some(({ command }) => command === Command.SET || command === Command.RESET);
   }
 
   get effects(): SessionEffect[] {
@@ -147,9 +163,13 @@ export class HeldTransaction {
   #truncate(name: string | null, keepSavepoint: boolean): void {
     for (let i = this.statements.length - 1; i > 0; i--) {
       if (this.statements[i]?.savepoint !== name || name === null) continue;
-      if (keepSavepoint) this.statements.length = i + 1;
-      // A released savepoint is forgotten, what came after it stays.
-      else this.statements.splice(i, 1);
+      if (keepSavepoint) {
+        this.statements.length = i + 1;
+      } else {
+        // The savepoint is forgotten with those inside it; what else came after it stays.
+        const kept = this.statements.filter(({ savepoint }, at) => at < i || savepoint === null);
+        this.statements.splice(0, this.statements.length, ...kept);
+      }
       return;
     }
     this.failed = true;

@@ -6,15 +6,15 @@ import { TransactionStatus } from "../protocol/codes.js";
 import type { MessageWriter } from "../protocol/message-writer.js";
 import { Command } from "../sql/lexer.js";
 import { parseDeallocate, parseDiscard } from "../sql/session-statements.js";
-import { parseEnd } from "../sql/transaction-statements.js";
-import { canHold, HeldTransaction, joinsHeld } from "./held-transaction.js";
+import { parseEnd, parseRelease, parseRollbackTo, parseSavepoint } from "../sql/transaction-statements.js";
+import { beginTag, canHold, HeldTransaction, joinsHeld, transactionFailed } from "./held-transaction.js";
 import type { Session } from "./session.js";
 
 /** Where a text ends up after some of its statements: simulated before anything is done. */
-export type HoldState = "none" | "held" | "server";
+export type HoldState = "none" | "held" | "heldSettings" | "server";
 
 export function holdState(session: Session): HoldState {
-  if (session.held !== null) return "held";
+  if (session.held !== null) return session.held.keepsSettings && !session.held.failed ? "heldSettings" : "held";
   return session.server !== null ? "server" : "none";
 }
 
@@ -29,8 +29,8 @@ export function answeredLocally(session: Session, state: HoldState, command: num
     case "server":
       return null;
     case "held":
-      if (!joinsHeld(command)) return null;
-      return command === Command.COMMIT || (command === Command.ROLLBACK && !parseEnd(text())?.chain) ? "none" : "held";
+    case "heldSettings":
+      return joinsHeld(command) ? afterHeld(state, command, text()) : null;
     case "none":
       if (command === Command.BEGIN) return session.holdsTransactions && canHold(text()) ? "held" : null;
       if (command === Command.COMMIT || command === Command.ROLLBACK) return parseEnd(text())?.chain === false ? "none" : null;
@@ -38,10 +38,36 @@ export function answeredLocally(session: Session, state: HoldState, command: num
   }
 }
 
+/** What is not understood, and what only a server can judge, is for the server. */
+function afterHeld(state: "held" | "heldSettings", command: number, text: string): HoldState | null {
+  switch (command) {
+    case Command.BEGIN:
+      return canHold(text) ? state : null;
+    case Command.SET:
+    case Command.RESET:
+      return "heldSettings";
+    case Command.SAVEPOINT:
+      return parseSavepoint(text) === null ? null : state;
+    case Command.RELEASE:
+      return parseRelease(text) === null ? null : state;
+    case Command.ROLLBACK_TO:
+      return parseRollbackTo(text) === null ? null : state;
+    case Command.COMMIT:
+    case Command.ROLLBACK: {
+      const end = parseEnd(text);
+      if (end === null || (command === Command.COMMIT && state === "heldSettings")) return null;
+      return end.chain ? "held" : "none";
+    }
+    default:
+      return state;
+  }
+}
+
 /** Do it and write its CommandComplete, with the warning before it when there is one. Throws what the client is refused with. */
 export function runLocally(session: Session, command: number, text: string, to: MessageWriter): void {
   switch (command) {
     case Command.DEALLOCATE: {
+      if (session.held?.failed) throw transactionFailed();
       const name = parseDeallocate(text)?.name ?? null;
       if (name === null) session.statements.clear();
       else if (!session.statements.delete(name)) throw new PoolerError("STATEMENT_MISSING", `prepared statement "${name}" does not exist`);
@@ -57,7 +83,7 @@ export function runLocally(session: Session, command: number, text: string, to: 
   if (held === null) {
     if (command === Command.BEGIN) {
       session.held = new HeldTransaction(text);
-      writeCommandComplete(to, text.slice(0, 5).toUpperCase() === "START" ? "START TRANSACTION" : "BEGIN");
+      writeCommandComplete(to, beginTag(text));
       return;
     }
     writeError(to, { severity: "WARNING", sqlstate: "25P01", message: "there is no transaction in progress" });

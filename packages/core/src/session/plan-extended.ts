@@ -15,6 +15,7 @@ import { ask, askContext, isRoutable } from "./asking.js";
 import type { Batch, Op } from "./batch.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import { judgeHazards } from "./hazards.js";
+import { transactionFailed } from "./held-transaction.js";
 import { describeColumns, LocalPortal } from "./local-portal.js";
 import { answeredLocally, type HoldState, holdState, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
@@ -27,6 +28,7 @@ export function planExtended(session: Session, batch: Batch): boolean {
   try {
     readMessages(session, batch);
     if (runsLocally(session, batch)) return false;
+    if (session.held?.failed) throw transactionFailed();
     judge(session, batch);
     return route(session, batch);
   } catch (error) {

@@ -8,6 +8,7 @@ import { parseBegin } from "../sql/transaction-statements.js";
 import { ask, askContext, isRoutable } from "./asking.js";
 import type { Batch } from "./batch.js";
 import { judgeHazards } from "./hazards.js";
+import { transactionFailed } from "./held-transaction.js";
 import { LocalPortal } from "./local-portal.js";
 import { answeredLocally, holdState, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
@@ -36,6 +37,11 @@ export function planQuery(session: Session, batch: Batch): boolean {
   }
   const text = batch.rewritten ?? buffer;
   if (runsLocally(session, text, lexed)) return false;
+  if (session.held?.failed) {
+    // What follows the end of the failed transaction in the same string runs; anything else is refused.
+    if (lexed.commands[0] !== Command.ROLLBACK && lexed.commands[0] !== Command.COMMIT) throw transactionFailed();
+    session.held = null;
+  }
   const { effects, unclear } = effectsOf(text, lexed);
   batch.effects = effects;
   batch.setsLocally = (lexed.flags & LexFlag.HAS_SET_LOCAL) !== 0;
