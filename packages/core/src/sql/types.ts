@@ -28,14 +28,22 @@ export interface StatementFacts {
   readonly start: number;
   readonly length: number;
   readonly parseError: string | null;
-  /** libpg_query's JSON of this statement alone, {"version":…,"stmts":[…]}. Made when first asked for. */
+  /**
+   * libpg_query's JSON of this statement alone, {"version":…,"stmts":[…]}, with locations in its own text. Made at each
+   * call; empty when it cannot be had (any more).
+   */
   parseTree(): string;
   /** libpg_query's fingerprint as 16 hex digits, for statistics only. Made when first asked for. */
   fingerprint(): string;
 }
 
-/** Facts of every statement of a text, in order; one element with POOLER_FACT_SYNTAX_ERROR when the grammar refuses the text. */
 export interface StatementParser {
-  parse(sql: string): readonly StatementFacts[];
+  /**
+   * Facts of every statement of a text, in order; one element with POOLER_FACT_SYNTAX_ERROR when the grammar refuses the
+   * text; null when it is too long or nested too deep, or the grammar is not available just now.
+   */
+  parse(sql: string): readonly StatementFacts[] | null;
+  /** False for the moment in which a broken grammar is replaced: parse() then gives null for texts that it may know later. */
+  readonly ready: boolean;
   readonly grammar: number;
 }
