@@ -5,12 +5,34 @@
 
 use crate::model::{ColumnName, Equality, From, Item, Join, JoinKind, Model, Operand, Outer, Table};
 use crate::seen::Seen;
+use std::cell::Cell;
 
 pub(crate) struct Bounds<'m, 'a> {
     pub(crate) model: &'m Model<'a>,
     pub(crate) column: &'m str,
     /// Tables that have this column.
     pub(crate) has_column: &'m dyn Fn(Table<'a>) -> bool,
+    /// One list of values is enough.
+    pub(crate) first_only: bool,
+    pub(crate) effort: &'m Effort,
+}
+
+/// Keeps a hostile statement from taking long: once it is spent, nothing more is found.
+#[derive(Debug)]
+pub(crate) struct Effort(Cell<usize>);
+
+impl Effort {
+    pub(crate) fn new() -> Self {
+        Effort(Cell::new(2_000_000))
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+
+    fn spend(&self, steps: usize) {
+        self.0.set(self.0.get().saturating_sub(steps));
+    }
 }
 
 type Place<'m> = (usize, usize, &'m str);
@@ -33,19 +55,27 @@ impl<'m, 'a> Bounds<'m, 'a> {
     }
 
     fn follow(&self, place: Place<'m>, visited: &mut Vec<Place<'m>>, found: &mut Vec<Vec<Seen<'a>>>) {
+        self.effort.spend(visited.len());
         if visited.contains(&place) {
             return;
         }
         visited.push(place);
         let (level, item, _) = place;
         let model = self.model;
+        self.effort.spend(model.levels[level].equalities.len());
         for equality in model.levels[level].equalities.iter().filter(|equality| equality.restricts.contains(&item)) {
             for (this, other) in [(&equality.left, &equality.right), (&equality.right, &equality.left)] {
+                if self.effort.is_spent() || self.first_only && !found.is_empty() {
+                    return;
+                }
                 if !matches!(this, Operand::Column(column) if self.means(column, equality, place)) {
                     continue;
                 }
                 match other {
-                    Operand::Values(values) => found.push(values.clone()),
+                    Operand::Values(values) => {
+                        self.effort.spend(values.len());
+                        found.push(values.clone());
+                    }
                     Operand::Column(column) => {
                         if let Some(next) = self.place(level, &equality.scope, column) {
                             self.follow(next, visited, found);
@@ -99,6 +129,7 @@ impl<'m, 'a> Bounds<'m, 'a> {
 
     fn qualified(&self, level: usize, scope: &[usize], column: &ColumnName<'a>) -> Found {
         let level = &self.model.levels[level];
+        self.effort.spend(level.items.len());
         let fitting: Vec<_> = (0..level.items.len()).filter(|&item| goes_by(&level.items[item], column)).collect();
         let seen: Vec<_> = fitting.iter().filter(|item| scope.contains(item)).collect();
         match seen.as_slice() {
@@ -122,6 +153,9 @@ impl<'m, 'a> Bounds<'m, 'a> {
     /// Items whose column the item's must equal because of USING or NATURAL.
     fn partners(&self, level: usize, from: &From<'a>, item: usize, partners: &mut Vec<usize>) {
         let From::Join(join) = from else { return };
+        if self.effort.is_spent() {
+            return;
+        }
         self.partners(level, &join.left, item, partners);
         self.partners(level, &join.right, item, partners);
         if !self.merges(join) {
@@ -141,6 +175,7 @@ impl<'m, 'a> Bounds<'m, 'a> {
 
     /// Items whose column is the one that this part of FROM offers under the rule's column's name, or part of it.
     fn merged(&self, level: usize, from: &From<'a>) -> Vec<usize> {
+        self.effort.spend(1);
         match from {
             From::Item(item) => Vec::from_iter(self.is_subject(level, *item).then_some(*item)),
             From::Join(join) if join.aliased => Vec::new(),

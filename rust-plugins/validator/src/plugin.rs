@@ -74,10 +74,14 @@ impl Validator {
     }
 
     fn judge(&self, input: &Input<'_>, query: Query<'_>, findings: &[Finding]) -> Option<Refusal> {
+        let several = input.several_statements() && input.protocol() == Protocol::Simple;
+        if findings.is_empty() && !several {
+            return None;
+        }
         let session = input.session();
         let (user, database) = (session.user(), session.database());
         let values = SessionValues { user: &user, database: &database };
-        if input.several_statements() && input.protocol() == Protocol::Simple {
+        if several {
             if let Some(index) = self.rules.against_several_statements(values) {
                 let message = format!("{} are not allowed", Kind::MultipleStatements.describe());
                 return Some(self.refusal(By::Rule(index), &message, None, None));

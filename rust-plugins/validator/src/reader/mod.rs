@@ -37,8 +37,13 @@ struct Context<'a> {
 /// Names of WITH queries, inner ones first.
 struct With<'a> {
     name: &'a str,
+    number: usize,
     around: Option<Rc<With<'a>>>,
 }
+
+/// More than anybody needs, few enough that a hostile statement takes no noticeable time.
+const MAX_WITH_QUERIES: usize = 1_000;
+const MAX_FROM_ITEMS: usize = 1_000;
 
 impl<'a> Context<'a> {
     fn is_with_query(&self, name: &str) -> bool {
@@ -53,7 +58,12 @@ impl<'a> Context<'a> {
     }
 
     fn with_query(&self, name: &'a str) -> Context<'a> {
-        Context { with: Some(Rc::new(With { name, around: self.with.clone() })), ..self.clone() }
+        let number = self.with.as_ref().map_or(1, |with| with.number + 1);
+        Context { with: Some(Rc::new(With { name, number, around: self.with.clone() })), ..self.clone() }
+    }
+
+    fn has_too_many_with_queries(&self, more: usize) -> bool {
+        self.with.as_ref().map_or(0, |with| with.number) + more > MAX_WITH_QUERIES
     }
 
     fn inside(&self, level: usize, scope: Rc<[usize]>) -> Context<'a> {

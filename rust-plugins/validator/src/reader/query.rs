@@ -1,6 +1,6 @@
 //! Queries: WITH, FROM with its joins, and what stands around them.
 
-use super::{Context, Reader, table_of};
+use super::{Context, MAX_FROM_ITEMS, Reader, table_of};
 use crate::kinds::Kind;
 use crate::model::{ColumnName, From, Item, Join, JoinKind, Level, Operand, Operation, Outer, Table};
 use parse_tree::{Fields, Node, Relation};
@@ -66,6 +66,10 @@ impl<'a> Reader<'a> {
         if queries.len() != with.list("ctes").len() {
             self.model.unknown = Some("WITH");
         }
+        if context.has_too_many_with_queries(queries.len()) {
+            self.model.unknown = Some("so many WITH queries");
+            return context;
+        }
         let recursive = with.flag("recursive");
         if recursive {
             context = queries.iter().fold(context, |context, query| context.with_query(query.text("ctename")));
@@ -111,6 +115,10 @@ impl<'a> Reader<'a> {
         let mut pending = Pending::default();
         if let Some(target) = target {
             self.item(level, table_item(&target));
+        }
+        if from.len() > MAX_FROM_ITEMS {
+            self.model.unknown = Some("so many tables in FROM");
+            return context.clone();
         }
         for item in from {
             let place = Place { level, writes, left: self.visible(level) };

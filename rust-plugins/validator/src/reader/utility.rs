@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
                     self.setting(setting);
                 }
             }
-            "DropOwnedStmt" | "ReassignOwnedStmt" => self.model.schemas.push(None),
+            "DropOwnedStmt" | "ReassignOwnedStmt" | "AlterTableMoveAllStmt" => self.model.schemas.push(None),
             _ => self.definition(fields, context),
         }
     }

@@ -1,7 +1,7 @@
 //! Every statement must say which rows of a table it means: `tenant_id = …`, AND-ed, wherever the table appears.
 
 use super::{Found, Rules, named, some_patterns};
-use crate::bound::Bounds;
+use crate::bound::{Bounds, Effort};
 use crate::config::{self, Required};
 use crate::finding::{Check, Value};
 use crate::model::{Assigned, Assignment, Conflict, Insert, Model, Operation, Source, Table};
@@ -30,7 +30,7 @@ impl RequirePredicate {
     }
 
     pub(super) fn examine(&self, rules: &Rules, model: &Model<'_>, found: &mut Found) {
-        let examination = Examination { rule: self, rules, model };
+        let examination = Examination { rule: self, rules, model, effort: Effort::new() };
         examination.run(found);
     }
 }
@@ -39,6 +39,7 @@ struct Examination<'e, 'a> {
     rule: &'e RequirePredicate,
     rules: &'e Rules,
     model: &'e Model<'a>,
+    effort: Effort,
 }
 
 impl<'a> Examination<'_, 'a> {
@@ -167,13 +168,24 @@ impl<'a> Examination<'_, 'a> {
     }
 
     fn bounds<T>(&self, ask: impl FnOnce(&Bounds<'_, 'a>) -> T) -> T {
+        let first_only = self.rule.required == Required::Any;
         let has_column = |table: Table<'a>| self.rules.has_column(table, &self.rule.column);
-        ask(&Bounds { model: self.model, column: &self.rule.column, has_column: &has_column })
+        ask(&Bounds {
+            model: self.model,
+            column: &self.rule.column,
+            has_column: &has_column,
+            first_only,
+            effort: &self.effort,
+        })
     }
 
     /// One of the alternatives must be what the rule requires.
     fn require(&self, alternatives: &[Vec<Seen<'a>>], message: String, found: &mut Found) {
         let required = &self.rule.required;
+        if self.effort.is_spent() {
+            found.refuse_with_detail(message, "The statement is too complex to be examined further.".to_owned());
+            return;
+        }
         if *required == Required::Any {
             if !alternatives.iter().any(|values| values.iter().all(|value| value.content != Content::Default)) {
                 found.refuse(message);

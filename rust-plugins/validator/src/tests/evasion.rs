@@ -150,3 +150,77 @@ fn a_statement_that_is_nested_too_deeply_is_refused() {
 fn several_statements_in_one_tree_are_refused() {
     refuses(&mut start(&json!({})), &["SELECT 1; SELECT 2"]);
 }
+
+/// As deep as the host's trees can be.
+#[test]
+fn deep_statements_are_examined_without_exhausting_the_stack() {
+    let mut plugin = with_rule(&json!({"type": "require_predicate", "tables": ["orders"], "column": "tenant_id"}));
+    let table = r#"{"RangeVar":{"relname":"orders","relpersistence":"p"}}"#;
+    let select = |from: &str| format!(r#"{{"SelectStmt":{{"fromClause":[{from}],"op":"SETOP_NONE"}}}}"#);
+    let mut nested = select(table);
+    for _ in 0..150 {
+        nested = select(&format!(r#"{{"RangeSubselect":{{"subquery":{nested}}}}}"#));
+    }
+    let sums = format!("{}{}{}", r#"{"A_Expr":{"lexpr":"#.repeat(480), "{}", "}}".repeat(480));
+    let deep = select(table).replace("\"op\"", &format!(r#""whereClause":{sums},"op""#));
+    for statement in [nested, deep] {
+        let tree = format!(r#"{{"stmts":[{{"stmt":{statement}}}]}}"#);
+        let told = refusal(&mut plugin, &Request::new(tree.clone()).parse_tree(tree)).unwrap();
+        assert!(told.message().contains("tenant_id"), "{told:?}");
+    }
+}
+
+#[test]
+fn wide_statements_are_examined_or_refused_in_no_time() {
+    let mut plugin = with_rule(&json!({
+        "type": "require_predicate", "tables": ["orders"], "column": "tenant_id", "value": {"constant": 42},
+    }));
+    let table = |alias: usize| {
+        format!(r#"{{"RangeVar":{{"relname":"orders","alias":{{"aliasname":"o{alias}"}},"relpersistence":"p"}}}}"#)
+    };
+    let column = |alias: usize| {
+        format!(
+            r#"{{"ColumnRef":{{"fields":[{{"String":{{"sval":"o{alias}"}}}},{{"String":{{"sval":"tenant_id"}}}}]}}}}"#
+        )
+    };
+    let equals = |left: String, right: String| {
+        format!(
+            r#"{{"A_Expr":{{"kind":"AEXPR_OP","name":[{{"String":{{"sval":"="}}}}],"lexpr":{left},"rexpr":{right}}}}}"#
+        )
+    };
+    let join = |parts: &dyn Fn(usize) -> String, count: usize| (0..count).map(parts).collect::<Vec<_>>().join(",");
+    for tables in [1_000, 20_000] {
+        let chain = join(&|index| equals(column(index), column(index + 1)), tables - 1);
+        let tree = format!(
+            r#"{{"stmts":[{{"stmt":{{"SelectStmt":{{"fromClause":[{}],"whereClause":{{"BoolExpr":{{"boolop":"AND_EXPR","args":[{chain}]}}}},"op":"SETOP_NONE"}}}}}}]}}"#,
+            join(&table, tables),
+        );
+        let request = Request::new(format!("chain of {tables}")).parse_tree(tree);
+        let started = std::time::Instant::now();
+        assert!(refusal(&mut plugin, &request).is_some());
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    }
+    let mut joined: Vec<String> = (0..4_096).map(table).collect();
+    while joined.len() > 1 {
+        joined = joined
+            .chunks(2)
+            .map(|pair| {
+                format!(
+                    r#"{{"JoinExpr":{{"jointype":"JOIN_INNER","isNatural":true,"larg":{},"rarg":{}}}}}"#,
+                    pair[0], pair[1]
+                )
+            })
+            .collect();
+    }
+    let bush = &joined[0];
+    let tree = format!(r#"{{"stmts":[{{"stmt":{{"SelectStmt":{{"fromClause":[{bush}],"op":"SETOP_NONE"}}}}}}]}}"#);
+    let started = std::time::Instant::now();
+    assert!(refusal(&mut plugin, &Request::new("a bush of joins").parse_tree(tree)).is_some());
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    let query = r#"{"SelectStmt":{"op":"SETOP_NONE"}}"#;
+    let with = join(&|index| format!(r#"{{"CommonTableExpr":{{"ctename":"c{index}","ctequery":{query}}}}}"#), 50_000);
+    let tree =
+        format!(r#"{{"stmts":[{{"stmt":{{"SelectStmt":{{"withClause":{{"ctes":[{with}]}},"op":"SETOP_NONE"}}}}}}]}}"#);
+    let told = refusal(&mut plugin, &Request::new("many WITH queries").parse_tree(tree)).unwrap();
+    assert!(told.message().contains("so many WITH queries"), "{told:?}");
+}
