@@ -76,7 +76,7 @@ class Cache implements StatementCache {
   statementsOf(sql: Buffer, start: number, end: number, encoding: string, standardStrings: boolean): StatementText {
     const space = this.#spaceOf(encoding, standardStrings);
     // Byte for byte, whatever the encoding.
-    const key = sql.toString("latin1", start, end);
+    const key = sql.latin1Slice(start, end);
     const known = space.entries.get(key);
     if (known !== undefined) {
       if (!known.provisional || this.#options.parser?.ready !== true) {

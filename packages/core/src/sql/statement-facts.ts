@@ -75,9 +75,17 @@ const NOTHING: JsonObject = {};
 /** Type and fields of a node that stands in its wrapper; types begin with a capital, fields do not. */
 function wrapped(value: Json | undefined): readonly [string, JsonObject] {
   if (isObject(value)) {
-    for (const [type, node] of Object.entries(value)) if (/^[A-Z]/.test(type) && isObject(node)) return [type, node];
+    for (const type in value) {
+      const node = value[type];
+      if (isNodeType(type) && isObject(node)) return [type, node];
+    }
   }
   return ["", NOTHING];
+}
+
+function isNodeType(key: string): boolean {
+  const first = key.charCodeAt(0);
+  return first >= 0x41 && first <= 0x5a;
 }
 
 /** The strings of a list of names. */
@@ -223,8 +231,7 @@ class TreeReader {
     for (const key in node) {
       const value = node[key];
       if (typeof value !== "object" || value === null) continue;
-      const first = key.charCodeAt(0);
-      if (first >= 0x41 && first <= 0x5a && isObject(value)) this.#node(key, value, use, scope);
+      if (isNodeType(key) && isObject(value)) this.#node(key, value, use, scope);
       else this.#values(value, REFERENCES.has(key) && use === WRITE ? READ : use, scope);
     }
   }
