@@ -108,10 +108,10 @@ export class Database {
     const present = new Set(this.#shards.flatMap(({ primary, replicas }) => [primary, ...replicas]));
     for (const [key, pool] of this.#pools) {
       if (present.has(pool.options.host)) {
-        pool.poolSize = config.poolSize;
+        pool.reconfigure(config.poolSize);
       } else {
+        this.#pools.delete(key); // first: its waiters go to the new one
         pool.retire();
-        this.#pools.delete(key);
       }
     }
     this.hostChanged();
@@ -127,13 +127,13 @@ export class Database {
     this.#view = null;
   }
 
-  /** The pool that serves a route for a user now. */
-  poolFor(user: UserConfig, route: Route): HostPool {
+  /** The pool that serves a route for a user now, or why there is none. */
+  poolFor(user: UserConfig, route: Route): HostPool | PoolerError {
     const shard = this.#shards[route.shard];
-    if (shard === undefined) throw new PoolerError("UNROUTED", `database "${this.config.name}" has no shard ${route.shard}`);
+    if (shard === undefined) return new PoolerError("UNROUTED", `database "${this.config.name}" has no shard ${route.shard}`);
     if (route.role === "primary" || shard.replicas.length === 0) return this.#pool(user, shard.primary);
     const pools = shard.replicas.map((replica) => this.#pool(user, replica));
-    const chosen = chooseReplica(pools.map((pool) => ({ up: pool.options.host.up, load: pool.load })));
+    const chosen = chooseReplica(pools.map((pool) => ({ up: pool.options.host.up && pool.usable, load: pool.load })));
     return pools[chosen] ?? this.#pool(user, shard.primary);
   }
 

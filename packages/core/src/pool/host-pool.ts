@@ -14,14 +14,17 @@ import type { HostState } from "../topology/host-state.js";
 import type { WireEngine } from "../wire/wire.js";
 import type { SlotSource } from "./slot-source.js";
 
+/** "time": waited for too long; "host": it cannot be connected to, another may; "replaced": a reload took the pool away. */
+export type NoServerCause = "time" | "host" | "replaced";
+
 export interface Waiter {
   readonly settings: Settings;
   /** Monotonic milliseconds. */
   waitingSinceMs: number;
   /** The server is its to lease. */
   onServer(server: Server): void;
-  /** Nobody will come from this pool. `hostDown`: another host may do. */
-  onNoServer(error: PoolerError, hostDown: boolean): void;
+  /** Nobody will come from this pool. */
+  onNoServer(error: PoolerError, cause: NoServerCause): void;
 }
 
 /** What all pools of a worker share. */
@@ -78,6 +81,8 @@ export class HostPool implements ServerOwner {
   #lastError: PoolerError | null = null;
   #retryTimer: Timer | null = null;
   #retired = false;
+  /** The host is down: one connection is wanted to find out whether it still is. */
+  #probing = false;
   /** Connections that another worker waits for, and whether it comes first. */
   #surplus = 0;
   #surplusUrgent = false;
@@ -96,6 +101,11 @@ export class HostPool implements ServerOwner {
 
   get load(): number {
     return this.active + this.waiters.length;
+  }
+
+  /** False: no connection is there, and the last try is not long ago. */
+  get usable(): boolean {
+    return this.#unavailable() === null;
   }
 
   /** A server now, or null: the waiter is called later, or an error when it cannot be had. */
@@ -143,7 +153,7 @@ export class HostPool implements ServerOwner {
     while (this.waiters.length > 0 && nowMs - (this.waiters[0] as Waiter).waitingSinceMs >= timeouts.queryWaitMs) {
       const waiter = this.waiters.shift() as Waiter;
       const what = this.paused ? new PoolerError("PAUSED", `database "${this.options.database}" is paused`) : this.#waitTimeout();
-      waiter.onNoServer(what, false);
+      waiter.onNoServer(what, "time");
     }
   }
 
@@ -158,16 +168,25 @@ export class HostPool implements ServerOwner {
     this.#serveWaiters();
   }
 
+  /** A reload. What could not be opened with the old credentials is tried again. */
+  reconfigure(poolSize: number): void {
+    this.poolSize = poolSize;
+    this.#retryAtMs = 0;
+    for (let excess = this.servers.size - poolSize; excess > 0 && this.idle.length > 0; excess--) this.idle[0]?.close(null);
+    this.#openIfWanted();
+  }
+
   /** The configuration has no such pool any more: servers go as they come free. */
   retire(): void {
     this.#retired = true;
     this.#retryTimer?.cancel();
+    const error = new PoolerError("HOST_DOWN", `${this.#where} was taken out of the configuration`);
+    for (const callback of this.#greetingWaiters.splice(0)) callback(error);
     for (const server of [...this.servers]) {
       server.retired = true;
       if (server.state === "idle") server.close(null);
     }
-    for (const waiter of this.waiters.splice(0))
-      waiter.onNoServer(new PoolerError("HOST_DOWN", `${this.#where} was taken out of the configuration`), true);
+    for (const waiter of this.waiters.splice(0)) waiter.onNoServer(error, "replaced");
   }
 
   /**
@@ -192,10 +211,11 @@ export class HostPool implements ServerOwner {
   onSlots(): void {
     this.#openIfWanted();
     // Whoever wanted it is gone or was served by another connection.
-    if (this.waiters.length === 0 && this.#greetingWaiters.length === 0) this.#context.slots.returnFree(this.options.key);
+    if (this.#wanted === 0) this.#context.slots.returnFree(this.options.key);
   }
 
   closeAll(): void {
+    this.#retired = true;
     this.#retryTimer?.cancel();
     for (const server of [...this.servers]) server.close(null);
   }
@@ -207,7 +227,7 @@ export class HostPool implements ServerOwner {
     const tooOld = timeouts.serverLifetimeMs > 0 && clock.nowMs() - server.connectedAtMs > timeouts.serverLifetimeMs;
     const wantedElsewhere = this.#surplus > 0 && this.#surplusUrgent;
     if (wantedElsewhere) this.#surplus--;
-    if (this.#retired || this.paused || tooOld || wantedElsewhere) {
+    if (this.#retired || this.paused || tooOld || wantedElsewhere || this.servers.size > this.poolSize) {
       server.close(null);
       return;
     }
@@ -227,7 +247,11 @@ export class HostPool implements ServerOwner {
         "a server connection was lost",
       );
     }
-    if (!this.#retired) this.#openIfWanted();
+    if (this.#retired) return;
+    this.#openIfWanted();
+    // Those who wait had only this one to hope for.
+    const unavailable = this.#unavailable();
+    if (unavailable !== null) this.#refuseWaiters(unavailable);
   }
 
   onServerParameter(server: Server, name: string, value: string): void {
@@ -277,9 +301,13 @@ export class HostPool implements ServerOwner {
     this.#openIfWanted();
   }
 
+  /** Connections that would be used now. */
+  get #wanted(): number {
+    return Math.max(this.paused ? 0 : this.waiters.length, this.#greetingWaiters.length > 0 || this.#probing ? 1 : 0);
+  }
+
   #openIfWanted(): void {
-    const wanted = Math.max(this.paused ? 0 : this.waiters.length, this.#greetingWaiters.length > 0 ? 1 : 0);
-    while (!this.#retired && this.connecting < wanted && this.#context.clock.nowMs() >= this.#retryAtMs) {
+    while (!this.#retired && this.connecting < this.#wanted && this.#context.clock.nowMs() >= this.#retryAtMs) {
       if (!this.#context.slots.take(this.options.key, this.poolSize)) return;
       this.#open();
     }
@@ -289,32 +317,38 @@ export class HostPool implements ServerOwner {
     this.connecting++;
     const { host, user, credentials } = this.options;
     const { engine, secrets, timeouts, clock, log, limits, totals } = this.#context;
-    openServer(engine, { ...host.config, user, ...credentials(), secrets, timeoutMs: timeouts.serverConnectMs }, (error, wire, greeting) => {
-      this.connecting--;
-      if (wire === null || greeting === null) {
-        this.#context.slots.giveBack(this.options.key);
-        this.#openFailed(error ?? new PoolerError("HOST_DOWN", `${this.#where} cannot be reached`));
-        return;
-      }
-      totals.serversOpened++;
-      this.#lastError = null;
-      this.#retryAtMs = 0;
-      if (!host.up) this.#markUp();
-      this.greeting = greeting.parameters;
-      const server = new Server({
-        id: this.#context.nextServerId(),
-        wire,
-        owner: this,
-        identity: greeting.identity,
-        statementLimit: limits.maxServerStatements,
-        nowMs: clock.nowMs(),
-        log,
-      });
-      wire.reader = server;
-      this.servers.add(server);
-      for (const callback of this.#greetingWaiters.splice(0)) callback(null);
-      this.onIdle(server);
-    });
+    openServer(
+      engine,
+      { ...host.config, user, ...credentials(), secrets, timeoutMs: timeouts.serverConnectMs },
+      (error, wire, greeting) => {
+        this.connecting--;
+        if (wire === null || greeting === null) {
+          this.#context.slots.giveBack(this.options.key);
+          this.#openFailed(error ?? new PoolerError("HOST_DOWN", `${this.#where} cannot be reached`));
+          return;
+        }
+        totals.serversOpened++;
+        this.#lastError = null;
+        this.#retryAtMs = 0;
+        this.#probing = false;
+        host.lastError = null;
+        if (!host.up) this.#markUp();
+        this.greeting = greeting.parameters;
+        const server = new Server({
+          id: this.#context.nextServerId(),
+          wire,
+          owner: this,
+          identity: greeting.identity,
+          statementLimit: limits.maxServerStatements,
+          nowMs: clock.nowMs(),
+          log,
+        });
+        wire.reader = server;
+        this.servers.add(server);
+        for (const callback of this.#greetingWaiters.splice(0)) callback(null);
+        this.onIdle(server);
+      },
+    );
   }
 
   #openFailed(error: PoolerError): void {
@@ -322,6 +356,7 @@ export class HostPool implements ServerOwner {
     const { host } = this.options;
     const hostDown = error.code === "HOST_DOWN";
     this.#lastError = error;
+    this.#probing = false;
     this.#retryAtMs = clock.nowMs() + (hostDown ? timeouts.hostRetryMs : Math.min(timeouts.hostRetryMs, 1_000));
     log.error({ host: host.address, shard: host.shard, role: host.role, error }, "a server connection could not be opened");
     if (hostDown && host.up) {
@@ -334,23 +369,24 @@ export class HostPool implements ServerOwner {
     this.#retryTimer = clock.setTimer(this.#retryAtMs - clock.nowMs(), () => this.#probe());
     for (const callback of this.#greetingWaiters.splice(0)) callback(error);
     // With other connections alive those who wait are still served by them.
-    if (this.servers.size > 0 && !hostDown) return;
-    for (const waiter of this.waiters.splice(0)) waiter.onNoServer(error, hostDown);
+    if (this.servers.size === 0) this.#refuseWaiters(error);
+  }
+
+  #refuseWaiters(error: PoolerError): void {
+    for (const waiter of this.waiters.splice(0)) waiter.onNoServer(error, "host");
   }
 
   /** Is it back? Tried while it is down, and when somebody waits. */
   #probe(): void {
     this.#retryAtMs = 0;
-    if (this.#retired || this.connecting > 0) return;
-    if (!this.options.host.up && this.#context.slots.take(this.options.key, this.poolSize)) this.#open();
-    else this.#openIfWanted();
+    this.#probing = !this.options.host.up;
+    this.#openIfWanted();
   }
 
   #markUp(): void {
     const { host } = this.options;
     host.up = true;
     host.downSinceMs = null;
-    host.lastError = null;
     this.#context.log.info({ host: host.address, shard: host.shard, role: host.role }, "a host is back");
     this.#context.onHostChanged(host);
   }

@@ -2,7 +2,7 @@
 // when the last ReadyForQuery came. The states are the session's.
 import { PoolerError } from "../base/errors.js";
 import type { Route } from "../pool/database.js";
-import type { HostPool } from "../pool/host-pool.js";
+import type { HostPool, NoServerCause } from "../pool/host-pool.js";
 import { writeReadyForQuery } from "../protocol/backend.js";
 import { Frontend, TransactionStatus } from "../protocol/codes.js";
 import { cancelServer } from "../server/cancel.js";
@@ -63,6 +63,7 @@ export class BatchRunner {
     const { context } = this.session;
     const batch = context.batches.take();
     batch.begin(buffer, start, end);
+    this.#restarts = 0;
     context.reply.reset();
     this.session.requestAtMs = context.clock.nowMs();
     this.session.database.counters.queries++;
@@ -114,7 +115,12 @@ export class BatchRunner {
       this.#dispatch(batch);
       return;
     }
-    const pool = this.session.database.poolFor(this.session.user, batch.route as Route);
+    const { database, user } = this.session;
+    const pool = database.poolFor(user, batch.route as Route);
+    if (pool instanceof PoolerError) {
+      this.refusals.refuse(batch, pool);
+      return;
+    }
     this.#pool = pool;
     const found = pool.acquire(this.session);
     if (found instanceof PoolerError) {
@@ -135,16 +141,15 @@ export class BatchRunner {
     this.#lease(server, this.#batch as Batch);
   }
 
-  onNoServer(error: PoolerError, hostDown: boolean): void {
+  onNoServer(error: PoolerError, cause: NoServerCause): void {
+    const { session } = this;
     const batch = this.#batch as Batch;
-    // Another replica, or the primary, may serve a read.
-    if (hostDown && batch.route?.role === "replica" && this.#restarts++ < mostRestarts) {
-      this.#start(batch);
-      return;
-    }
-    this.session.state = "idle";
-    this.refusals.refuse(batch, error);
-    this.session.pump();
+    session.state = "idle";
+    const mayRestart =
+      cause === "replaced" ? !session.database.removed : cause === "host" && batch.route?.role === "replica"; // a read may go elsewhere
+    if (mayRestart && this.#restarts++ < mostRestarts) this.#start(batch);
+    else this.refusals.refuse(batch, error);
+    session.pump();
   }
 
   #lease(server: Server, batch: Batch): void {
@@ -153,7 +158,6 @@ export class BatchRunner {
     this.session.server = server;
     this.session.route = batch.route;
     this.session.routeWrites = batch.writes;
-    this.#restarts = 0;
     this.#transactionAtMs = this.session.context.clock.nowMs();
     if (sameSettings(server.settings, this.session.settings)) this.#dispatch(batch);
     else this.#prepareSettings(server, batch);

@@ -280,6 +280,7 @@ export class Login implements WireReader {
     this.#database = database;
     this.#state = "greeting";
     const pool = database.poolFor(user, { shard: 0, role: "primary" });
+    if (pool instanceof PoolerError) throw pool;
     pool.withGreeting((error) => {
       if (this.#state !== "greeting") return;
       if (error !== null) {

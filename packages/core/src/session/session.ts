@@ -12,7 +12,7 @@ import { PoolerError } from "../base/errors.js";
 import type { UserConfig } from "../config/types.js";
 import type { ChainSession } from "../plugins/types.js";
 import type { Database, Route } from "../pool/database.js";
-import type { Waiter } from "../pool/host-pool.js";
+import type { NoServerCause, Waiter } from "../pool/host-pool.js";
 import { writePoolerError } from "../protocol/backend.js";
 import { Frontend, TransactionStatus } from "../protocol/codes.js";
 import { resolveRoute } from "../router/router.js";
@@ -301,8 +301,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.#runner.onServer(server);
   }
 
-  onNoServer(error: PoolerError, hostDown: boolean): void {
-    this.#runner.onNoServer(error, hostDown);
+  onNoServer(error: PoolerError, cause: NoServerCause): void {
+    this.#runner.onNoServer(error, cause);
   }
 
   // --- From outside
