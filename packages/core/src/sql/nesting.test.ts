@@ -1,5 +1,6 @@
 // Texts that nest: those that people send are parsed, those that would end the grammar's stack never reach it.
 import { beforeAll, describe, expect, it } from "vitest";
+import { GrammarBroken, loadGrammar } from "./grammar.js";
 import { isTooDeep } from "./nesting.js";
 import { createStatementParser } from "./parser.js";
 import type { StatementParser } from "./types.js";
@@ -70,5 +71,38 @@ describe("nesting", () => {
   ])("does not mistake %s for depth", (_, sql) => {
     expect(tooDeep(sql)).toBe(false);
     expect(parser.parse(sql)).not.toBeNull();
+  });
+});
+
+describe("a grammar whose stack has ended", () => {
+  const endless = `SELECT 1${"+1".repeat(50_000)}`;
+
+  it("says so instead of going on", async () => {
+    const grammar = await loadGrammar();
+    expect(() => grammar.parse(endless)).toThrow(GrammarBroken);
+  });
+
+  it("is replaced, and statements are known again", async () => {
+    let loaded = 0;
+    const parser = await createStatementParser({
+      load: async () => {
+        const grammar = await loadGrammar();
+        loaded++;
+        // What the check of the depth keeps away from it otherwise.
+        return {
+          parse: (text) => grammar.parse(text === "SELECT endless" ? endless : text),
+          fingerprint: (text) => grammar.fingerprint(text),
+        };
+      },
+    });
+    const facts = parser.parse("SELECT 1")?.[0];
+    expect(parser.parse("SELECT endless")).toBeNull();
+    expect(parser.ready).toBe(false);
+    expect(parser.parse("SELECT 1")).toBeNull();
+    expect(facts?.parseTree()).toBe("");
+    await expect.poll(() => parser.ready).toBe(true);
+    expect(parser.parse("SELECT 1")).toHaveLength(1);
+    expect(facts?.parseTree()).toContain("SelectStmt");
+    expect(loaded).toBe(2);
   });
 });
