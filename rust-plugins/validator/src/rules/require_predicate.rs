@@ -25,6 +25,14 @@ impl RequirePredicate {
         })
     }
 
+    /// For messages, which do not tell the value itself.
+    fn value(&self) -> &'static str {
+        match self.required {
+            Required::Any => "value",
+            Required::Constant(_) | Required::Session(_) => "the required value",
+        }
+    }
+
     pub(super) fn looks_at_values(&self) -> bool {
         self.required != Required::Any
     }
@@ -83,11 +91,8 @@ impl<'a> Examination<'_, 'a> {
             return;
         }
         let values = self.bounds(|bounds| bounds.of_item(level, item));
-        self.require(
-            &values,
-            format!("table {} may only be used with a condition \"{column}\" = value", named(table)),
-            found,
-        );
+        let (table, value) = (named(table), self.rule.value());
+        self.require(&values, format!("table {table} may only be used with a condition \"{column}\" = {value}"), found);
     }
 
     fn insert(&self, insert: &Insert<'a>, found: &mut Found) {
@@ -127,9 +132,9 @@ impl<'a> Examination<'_, 'a> {
             return;
         }
         let values = self.bounds(|bounds| bounds.of_item(conflict.level, 0));
+        let (table, value) = (named(table), self.rule.value());
         let message = format!(
-            "ON CONFLICT DO UPDATE of table {} must have \"{column}\" in its target, or a condition \"{column}\" = value",
-            named(table)
+            "ON CONFLICT DO UPDATE of table {table} must have \"{column}\" in its target, or a condition \"{column}\" = {value}"
         );
         self.require(&values, message, found);
     }
