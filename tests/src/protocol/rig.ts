@@ -1,5 +1,5 @@
 // One pooler for a test file in front of the shared cluster, and wire clients that are logged in at it or, past it, at PostgreSQL.
-import { type BackendMessage, rowsOf } from "../harness/backend-message.js";
+import { type BackendMessage, columnsOf, parameterTypesOf, rowsOf } from "../harness/backend-message.js";
 import { type Pooler, type PoolerToml, startPooler } from "../harness/pooler.js";
 import { sharedShards } from "../harness/shared-cluster.js";
 import { connectWire, type WireClient } from "../harness/wire-client.js";
@@ -66,16 +66,44 @@ export function greetingOf(client: WireClient): readonly BackendMessage[] {
 }
 
 /** The only value of a simple query's only row. */
-export async function valueOf(client: WireClient, sql: string): Promise<string | null> {
+export async function valueIn(client: WireClient, sql: string): Promise<string | null> {
   const answer = await client.query(sql);
   const value = rowsOf(answer)[0]?.[0];
   if (value === undefined) throw new Error(`${sql} answered no row: ${answer.map(String).join(" ")}`);
   return value;
 }
 
-/** A conversation in short: "1 2 T D(1) C(SELECT 1) Z(I)". */
+/** A conversation in short: "1 2 T(?column?:23) D(1) C(SELECT 1) Z(I)". */
 export function shortly(messages: readonly BackendMessage[]): string {
-  return messages.map(String).join(" ");
+  return messages.map(inShort).join(" ");
+}
+
+function inShort(message: BackendMessage): string {
+  switch (message.type) {
+    case "T":
+      return `T(${columnsOf(message)
+        .map(({ name, typeOid, format }) => `${name}:${typeOid}${format === 0 ? "" : ":binary"}`)
+        .join(", ")})`;
+    case "t":
+      return `t(${parameterTypesOf(message).join(", ")})`;
+    default:
+      return String(message);
+  }
+}
+
+/** What is sent in one write, then the types of the messages that are waited for, one after the other. */
+export type Step = readonly [waitFor: string, ...send: Uint8Array[]];
+
+/** Sends each step when the one before was answered. The answers in short, one line a step. */
+export async function converse(client: WireClient, steps: readonly Step[]): Promise<string[]> {
+  const answers: string[] = [];
+  for (const [waitFor, ...send] of steps) {
+    client.send(...send);
+    const answer: BackendMessage[] = [];
+    for (const type of waitFor) answer.push(...(await client.until(type)));
+    answers.push(shortly(answer));
+  }
+  return answers;
 }
 
 /** What the server's session was told to set, "name=value" each, without what every client brings along and what every transaction sets. */

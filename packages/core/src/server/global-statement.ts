@@ -35,7 +35,8 @@ export function parseMessage(name: string, sql: Buffer, typeOids: readonly numbe
  * ParseComplete came; until then it is `pending` and good for the batch that it was sent in.
  */
 export class PreparedStatements {
-  readonly #state = new Map<GlobalStatement, "pending" | "prepared">();
+  /** "stale": the server has something under the name that is of no use. */
+  readonly #state = new Map<GlobalStatement, "pending" | "prepared" | "stale">();
   readonly #limit: number;
 
   constructor(limit: number) {
@@ -49,14 +50,22 @@ export class PreparedStatements {
   /** May a Bind name it? Marks it as used. */
   use(statement: GlobalStatement): boolean {
     const state = this.#state.get(statement);
-    if (state === undefined) return false;
+    if (state === undefined || state === "stale") return false;
     this.#state.delete(statement);
     this.#state.set(statement, state);
     return true;
   }
 
-  add(statement: GlobalStatement): void {
+  /** Its Parse is about to be sent. True: what the server has under the name must be closed before. */
+  add(statement: GlobalStatement): boolean {
+    const stale = this.#state.get(statement) === "stale";
+    this.#state.delete(statement);
     this.#state.set(statement, "pending");
+    return stale;
+  }
+
+  markStale(statement: GlobalStatement): void {
+    if (this.#state.has(statement)) this.#state.set(statement, "stale");
   }
 
   confirm(statement: GlobalStatement): void {

@@ -1,7 +1,7 @@
 // What a server still owes: one entry for each reply that is expected, in order. Lets the relay drop the replies to what the
 // pooler sent on its own, slip in those to what it did not send, and know which prepared statements exist. Hot.
 import { invariant } from "../base/errors.js";
-import { Backend } from "../protocol/codes.js";
+import { Backend, TransactionStatus } from "../protocol/codes.js";
 
 export const Expect = {
   /** Everything up to and with ReadyForQuery, passed on as it comes. */
@@ -33,16 +33,23 @@ export const Hide = {
 export interface ReplyWatcher {
   /** The reply came. */
   done(): void;
-  /** The server answered with an error, or skipped the message after an earlier one. */
-  skipped(): void;
+  /** The server answered with an error (`failed`), or skipped the message after an earlier one. */
+  skipped(failed: boolean): void;
   /** For a Describe: the body of RowDescription [start, end), empty for NoData. The view is valid during the call only. */
   described?(buffer: Buffer, start: number, end: number): void;
 }
 
+/** A LOCAL entry that wants to hear when the client does not get it. */
+export interface LocalReply extends ReplyWatcher {
+  readonly bytes: Buffer;
+}
+
+type Payload = Buffer | ReplyWatcher | LocalReply | null;
+
 export class ReplyQueue {
   #kinds: number[] = [];
   #hides: number[] = [];
-  #payloads: (Buffer | ReplyWatcher | null)[] = [];
+  #payloads: Payload[] = [];
   /** ReadyForQuery's status for the client, 0: as the server says. */
   #statuses: number[] = [];
   #head = 0;
@@ -78,13 +85,16 @@ export class ReplyQueue {
 
   /** Bytes of a LOCAL entry at the head, else null. */
   get headLocal(): Buffer | null {
-    return this.headKind === Expect.LOCAL ? (this.#payloads[this.#head] as Buffer) : null;
+    if (this.headKind !== Expect.LOCAL) return null;
+    const payload = this.#payloads[this.#head] as Buffer | LocalReply;
+    return Buffer.isBuffer(payload) ? payload : payload.bytes;
   }
 
-  push(kind: number, hide: number = Hide.NOTHING, payload: Buffer | ReplyWatcher | null = null, status = 0): void {
-    if (this.#skipping) {
-      if (!endsBatch(kind)) {
-        if (payload !== null && !Buffer.isBuffer(payload)) payload.skipped();
+  push(kind: number, hide: number = Hide.NOTHING, payload: Payload = null, status = 0): void {
+    const skipped = this.#skipping;
+    if (skipped) {
+      if (kind !== Expect.SYNC) {
+        if (payload !== null && !Buffer.isBuffer(payload)) payload.skipped(false);
         return;
       }
       this.#skipping = false;
@@ -92,7 +102,7 @@ export class ReplyQueue {
     this.#kinds.push(kind);
     this.#hides.push(hide);
     this.#payloads.push(payload);
-    this.#statuses.push(status);
+    this.#statuses.push(skipped ? failedStatus(status) : status);
   }
 
   pop(): void {
@@ -115,25 +125,16 @@ export class ReplyQueue {
 
   /** After an ErrorResponse the server skips to the next Sync: forget what it will not answer. */
   skipToReady(): void {
-    for (;;) {
-      if (this.empty) {
-        this.#skipping = true;
-        return;
-      }
-      if (endsBatch(this.headKind)) return;
-      const payload = this.#payloads[this.#head];
-      this.pop();
-      if (payload !== null && payload !== undefined && !Buffer.isBuffer(payload)) payload.skipped();
-    }
+    // A query's error is followed by its ReadyForQuery; a query behind the message that failed is passed over.
+    if (this.headKind === Expect.QUERY || this.headKind === Expect.UNTIL_READY) return;
+    for (let failed = true; !this.empty && this.headKind !== Expect.SYNC; failed = false) this.#skip(failed);
+    if (this.empty) this.#skipping = true;
+    else this.#statuses[this.#head] = failedStatus(this.headStatus);
   }
 
   /** The connection is gone: nothing will be answered. */
   abandon(): void {
-    while (!this.empty) {
-      const payload = this.#payloads[this.#head];
-      this.pop();
-      if (payload !== null && payload !== undefined && !Buffer.isBuffer(payload)) payload.skipped();
-    }
+    while (!this.empty) this.#skip(false);
   }
 
   clear(): void {
@@ -149,10 +150,17 @@ export class ReplyQueue {
     this.clear();
     this.#skipping = false;
   }
+
+  #skip(failed: boolean): void {
+    const payload = this.#payloads[this.#head];
+    this.pop();
+    if (payload !== null && payload !== undefined && !Buffer.isBuffer(payload)) payload.skipped(failed);
+  }
 }
 
-function endsBatch(kind: number): boolean {
-  return kind === Expect.SYNC || kind === Expect.QUERY || kind === Expect.UNTIL_READY;
+/** What the pooler says instead of the server of a transaction that is open, once something in it has failed. */
+function failedStatus(status: number): number {
+  return status === TransactionStatus.IN_TRANSACTION ? TransactionStatus.FAILED : status;
 }
 
 /**

@@ -9,7 +9,6 @@ import { Expect, Hide, type ReplyQueue } from "./reply-queue.js";
 /** The part of a server that is needed to send a unit again. */
 export interface RetryTarget {
   readonly visible: boolean;
-  unknownState: boolean;
   readonly requestAtMs: number;
   readonly prepared: PreparedStatements;
   readonly replies: ReplyQueue;
@@ -55,8 +54,7 @@ export class RetryUnit {
       error.sqlstate === "26000" || (error.sqlstate === "0A000" && error.message.includes("cached plan must not change result type"));
     if (!stale || this.#statements.length === 0) return false;
     if (this.#length === 0 || server.visible) {
-      for (const statement of this.#statements) server.prepared.remove(statement);
-      server.unknownState = true; // the names may still be taken there
+      for (const statement of this.#statements) server.prepared.markStale(statement);
       return false;
     }
     this.wanted = true;

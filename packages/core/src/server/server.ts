@@ -25,6 +25,8 @@ export interface Lessee {
   deliver(buffer: Buffer, start: number, end: number): boolean;
   /** A ReadyForQuery came. `owed`: more replies are expected. */
   onReady(status: number, failed: boolean, owed: boolean): void;
+  /** After an error the server passes over what comes before the next Sync, and that was not sent yet. */
+  onSkipping(): void;
   /** The server waits for COPY data. */
   onCopyIn(): void;
   /** What was queued for the server has gone out. */
@@ -172,15 +174,17 @@ export class Server implements WireReader, RelayTarget {
     this.wire.resume();
   }
 
-  /** The lessee is done with it. What it left is cleared before anyone else has it. */
-  release(nowMs: number): void {
+  /**
+   * The lessee is done with it. What it left is cleared before anyone else has it. `halfway`: in the middle of a batch or
+   * of a message, whose rest nobody will send.
+   */
+  release(nowMs: number, halfway: boolean): void {
     invariant(this.state === "leased", "only a leased server is released");
     this.lessee = null;
     this.idleSinceMs = nowMs;
     this.unnamed = null;
     this.resumeReading();
-    if (!this.replies.empty) {
-      // Somebody left while an answer was on its way.
+    if (halfway || !this.replies.empty) {
       this.close(null);
       return;
     }
@@ -246,6 +250,7 @@ export class Server implements WireReader, RelayTarget {
 
   onReady(status: number): void {
     this.status = status;
+    if (this.#failed) this.unnamed = null; // a Parse that was sent after the error was passed over
     if (this.retry.wanted) {
       this.retry.send(this);
       return;
@@ -270,6 +275,7 @@ export class Server implements WireReader, RelayTarget {
   onError(buffer: Buffer, start: number, end: number, hidden: boolean): boolean {
     this.#failed = true;
     this.unnamed = null;
+    if (this.replies.skipping) this.lessee?.onSkipping();
     const fields = readError(buffer, start + HEADER_BYTES, end);
     if (fields.severity === "FATAL" || fields.severity === "PANIC") {
       this.#lastWords = new PoolerError("SERVER_LOST", fields.message, { sqlstate: fields.sqlstate });

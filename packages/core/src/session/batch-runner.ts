@@ -9,6 +9,7 @@ import { cancelServer } from "../server/cancel.js";
 import { Expect, Hide } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import { type Batch, NEVER_WROTE } from "./batch.js";
+import type { ClientStatement } from "./client-statements.js";
 import { sendBatch, sendVerification } from "./dispatch.js";
 import { checkColumns, planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
@@ -40,6 +41,8 @@ export class BatchRunner {
   #lost: PoolerError | null = null;
   /** The unit that runs was only prepared, with a transaction held. */
   #prepareOnly = false;
+  /** Statements that the server's error in this batch has taken back. */
+  readonly #undone = new Set<string>();
   #transactionAtMs = 0;
   #wroteAtMs = -1;
   #restarts = 0;
@@ -145,8 +148,7 @@ export class BatchRunner {
     const { session } = this;
     const batch = this.#batch as Batch;
     session.state = "idle";
-    const mayRestart =
-      cause === "replaced" ? !session.database.removed : cause === "host" && batch.route?.role === "replica"; // a read may go elsewhere
+    const mayRestart = cause === "replaced" ? !session.database.removed : cause === "host" && batch.route?.role === "replica"; // a read may go elsewhere
     if (mayRestart && this.#restarts++ < mostRestarts) this.#start(batch);
     else this.refusals.refuse(batch, error);
     session.pump();
@@ -257,6 +259,8 @@ export class BatchRunner {
     this.session.state = "active";
     this.#batch = null;
     this.session.context.batches.giveBack(batch);
+    // No ReadyForQuery comes before the rest of the batch, which may wait in the inbox.
+    if (this.session.batchOpen) queueMicrotask(() => this.session.pump());
   }
 
   onReady(status: number, failed: boolean, owed: boolean): void {
@@ -276,7 +280,9 @@ export class BatchRunner {
     this.copyIn = false;
     this.session.batchOpen = false;
     counters.queryMs += nowMs - this.session.requestAtMs;
+    this.#undone.clear();
     if (failed) counters.errors++;
+    if (failed && this.#prepareOnly) this.session.held?.fail();
     if (!this.#prepareOnly) this.#settle(server, status, failed);
     this.session.readyAtMs = nowMs;
     if (status === TransactionStatus.IDLE) {
@@ -322,6 +328,7 @@ export class BatchRunner {
     this.copyIn = false;
     this.session.batchOpen = false;
     this.#effects = [];
+    this.#undone.clear();
     this.session.tracker.rolledBack();
     if (this.session.state === "closed") return;
     if (broken || this.session.pinned || !this.session.transactionMode) {
@@ -355,13 +362,21 @@ export class BatchRunner {
   }
 
   /** The transaction is over: the server goes back. */
-  release(): void {
+  release(halfway = false): void {
     const { server } = this.session;
     this.session.server = null;
     this.session.route = null;
     this.session.transactionReadOnly = false;
     this.session.routeWrites = false;
-    server?.release(this.session.context.clock.nowMs());
+    server?.release(this.session.context.clock.nowMs(), halfway || this.session.insideCopyData);
+  }
+
+  /** The server never got to a message that changed the statement `name`: the client has what it had before the batch. */
+  undoStatement(name: string, before: ClientStatement | undefined): void {
+    if (this.#undone.has(name)) return;
+    this.#undone.add(name);
+    if (before === undefined) this.session.statements.delete(name);
+    else this.session.statements.set(name, before);
   }
 
   /** A statement that only fails is sent to the server: nothing of what ran before counts. */
@@ -403,7 +418,7 @@ export class BatchRunner {
     if (server === null) return;
     if (session.pinned || !session.transactionMode) server.unknownState = true;
     if (stateBefore === "active") this.#cancelServer(server);
-    this.release();
+    this.release(stateBefore !== "idle");
   }
 
   #cancelServer(server: Server): void {

@@ -22,6 +22,8 @@ export class Op {
   end = 0;
   /** Parse, Bind, Describe and Close of a statement: the client's. */
   statement: ClientStatement | null = null;
+  /** Parse: what the client had under that name. */
+  before: ClientStatement | undefined = undefined;
   /** Bind: where the part begins that stays as it is under another statement name. Execute: where the row limit is. */
   restStart = 0;
   /** Bind, Describe and Execute of a portal: its name, byte for byte. */
@@ -40,6 +42,7 @@ export class Op {
 
   clear(): void {
     this.statement = null;
+    this.before = undefined;
     this.portal = "";
     this.global = null;
     this.parameters = null;

@@ -2,8 +2,8 @@
 // what was held in front of it, and for each message what reply is expected. One write to the wire.
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import type { MessageWriter } from "../protocol/message-writer.js";
-import type { GlobalStatement } from "../server/global-statement.js";
-import { Expect, Hide, type ReplyWatcher } from "../server/reply-queue.js";
+import { type GlobalStatement, writeClose } from "../server/global-statement.js";
+import { Expect, Hide, type LocalReply, type ReplyWatcher } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import type { Batch, Op } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
@@ -13,6 +13,7 @@ import type { Session } from "./session.js";
 const STATEMENT = 0x53; // S
 const parseComplete = Buffer.from([Backend.PARSE_COMPLETE, 0, 0, 0, 4]);
 const closeComplete = Buffer.from([Backend.CLOSE_COMPLETE, 0, 0, 0, 4]);
+const nothing = Buffer.alloc(0);
 
 /** `status`: what the client's ReadyForQuery says instead of the server's, 0 for the server's own. */
 export function sendBatch(session: Session, server: Server, batch: Batch, status: number): void {
@@ -20,7 +21,7 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
   const idle = server.status === TransactionStatus.IDLE && server.replies.empty;
   server.retry.forget();
   if (!session.batchOpen) server.beginUnit(session.context.clock.nowMs());
-  if (idle) server.evictStatements(out);
+  if (idle && !session.batchOpen) server.evictStatements(out);
   if (session.held !== null && !batch.prepareOnly) session.held.replay(out, server.replies);
   const before = out.length;
   if (batch.simple) {
@@ -52,6 +53,7 @@ function plain(session: Session, server: Server, batch: Batch): boolean {
     switch (op.type) {
       case Frontend.PARSE:
         if (renames(session, op) && (named || op.global !== op.statement?.info.global)) return false;
+        if (i > 0) return false; // after an error it must be known whether the server got to it
         break;
       case Frontend.BIND:
       case Frontend.DESCRIBE:
@@ -142,10 +144,10 @@ function sendInDetail(session: Session, server: Server, batch: Batch, out: Messa
       case Frontend.CLOSE:
         // Servers keep global statements for others; only the client's name is gone.
         if (op.local !== null || (session.transactionMode && isStatement(batch, op))) {
-          replies.push(Expect.LOCAL, Hide.NOTHING, op.local ?? closeComplete);
+          replies.push(Expect.LOCAL, Hide.NOTHING, undoable(session, op.statement, op.statement, op.local ?? closeComplete));
         } else {
           out.bytes(batch.buffer, op.start, op.end);
-          replies.push(Expect.CLOSE);
+          replies.push(Expect.CLOSE, Hide.NOTHING, undoable(session, op.statement, op.statement, null));
         }
         break;
       case Frontend.SYNC:
@@ -166,7 +168,7 @@ function sendParse(session: Session, server: Server, batch: Batch, op: Op, out: 
   const { statement } = op;
   const { replies } = server;
   if (op.local !== null) {
-    replies.push(Expect.LOCAL, Hide.NOTHING, op.local);
+    replies.push(Expect.LOCAL, Hide.NOTHING, undoable(session, statement, op.before, op.local));
     return;
   }
   const global = op.global as GlobalStatement;
@@ -174,25 +176,31 @@ function sendParse(session: Session, server: Server, batch: Batch, op: Op, out: 
     // Under the client's own name: the unnamed statement, or session mode.
     out.bytes(batch.buffer, op.start, op.end);
     if (statement?.name === "") server.unnamed = statement;
-    replies.push(Expect.PARSE, Hide.NOTHING, new ClientParse(session, statement, null, server));
+    replies.push(Expect.PARSE, Hide.NOTHING, new ClientParse(session, op, null, server));
     return;
   }
   if (server.prepared.use(global)) {
-    replies.push(Expect.LOCAL, Hide.NOTHING, parseComplete);
+    replies.push(Expect.LOCAL, Hide.NOTHING, undoable(session, statement, op.before, parseComplete));
     return;
   }
-  server.prepared.add(global);
   session.database.counters.serverParses++;
-  out.bytes(global.parseMessage);
-  replies.push(Expect.PARSE, Hide.NOTHING, new ClientParse(session, statement, global, server));
+  writeParse(server, global, out);
+  replies.push(Expect.PARSE, Hide.NOTHING, new ClientParse(session, op, global, server));
 }
 
 /** What the server has not prepared yet is prepared in front of its use; the client does not see that. */
 function prepare(server: Server, global: GlobalStatement, out: MessageWriter): void {
   if (server.prepared.use(global)) return;
-  server.prepared.add(global);
-  out.bytes(global.parseMessage);
+  writeParse(server, global, out);
   server.replies.push(Expect.PARSE, Hide.ALL, new HiddenParse(server, global));
+}
+
+function writeParse(server: Server, global: GlobalStatement, out: MessageWriter): void {
+  if (server.prepared.add(global)) {
+    writeClose(out, global);
+    server.replies.push(Expect.CLOSE, Hide.ALL);
+  }
+  out.bytes(global.parseMessage);
 }
 
 function prepareUnnamed(session: Session, server: Server, op: Op, out: MessageWriter): void {
@@ -320,12 +328,14 @@ class HiddenParse implements ReplyWatcher {
 class ClientParse implements ReplyWatcher {
   readonly #session: Session;
   readonly #statement: ClientStatement | null;
+  readonly #before: ClientStatement | undefined;
   readonly #global: GlobalStatement | null;
   readonly #server: Server;
 
-  constructor(session: Session, statement: ClientStatement | null, global: GlobalStatement | null, server: Server) {
+  constructor(session: Session, op: Op, global: GlobalStatement | null, server: Server) {
     this.#session = session;
-    this.#statement = statement;
+    this.#statement = op.statement;
+    this.#before = op.before;
     this.#global = global;
     this.#server = server;
   }
@@ -336,9 +346,40 @@ class ClientParse implements ReplyWatcher {
     this.#session.database.knownStatements.add(this.#global);
   }
 
-  skipped(): void {
+  skipped(failed: boolean): void {
     if (this.#global !== null) this.#server.prepared.remove(this.#global);
-    const statement = this.#statement;
-    if (statement !== null && this.#session.statements.get(statement.name) === statement) this.#session.statements.delete(statement.name);
+    const name = this.#statement?.name;
+    // A Parse of the unnamed statement drops the old one before it fails.
+    if (name !== undefined) this.#session.undoStatement(name, failed && name === "" ? undefined : this.#before);
+  }
+}
+
+/** The reply to a change of `statement` that is taken back when the server passes over it: `bytes`, or the server's own. */
+function undoable(
+  session: Session,
+  statement: ClientStatement | null,
+  before: ClientStatement | undefined | null,
+  bytes: Buffer | null,
+): LocalReply | Buffer | null {
+  return statement === null ? bytes : new UndoableReply(session, statement.name, before ?? undefined, bytes ?? nothing);
+}
+
+class UndoableReply implements LocalReply {
+  readonly bytes: Buffer;
+  readonly #session: Session;
+  readonly #name: string;
+  readonly #before: ClientStatement | undefined;
+
+  constructor(session: Session, name: string, before: ClientStatement | undefined, bytes: Buffer) {
+    this.bytes = bytes;
+    this.#session = session;
+    this.#name = name;
+    this.#before = before;
+  }
+
+  done(): void {}
+
+  skipped(): void {
+    this.#session.undoStatement(this.#name, this.#before);
   }
 }

@@ -42,6 +42,11 @@ export class Intake {
     this.#limits = limits;
   }
 
+  /** A part of a CopyData was passed on, the rest has not come. */
+  get insideCopyData(): boolean {
+    return this.#rest > 0 && this.#passing;
+  }
+
   /** Bytes have come. Throws PoolerError for what cannot be a message. */
   take(chunk: Buffer, start: number, end: number): void {
     if (this.#inbox === null) {

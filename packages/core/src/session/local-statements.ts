@@ -63,6 +63,15 @@ function afterHeld(state: "held" | "heldSettings", command: number, text: string
   }
 }
 
+/** DEALLOCATE beside statements that need a server: what it names is kept here, and the server knows nothing of it. */
+export function refuseDeallocate(session: Session, command: number, text: () => string): void {
+  if (command !== Command.DEALLOCATE || !session.transactionMode || session.pinned) return;
+  if (session.server?.status === TransactionStatus.FAILED || parseDeallocate(text()) === null) return; // refused there
+  throw new PoolerError("NOT_SUPPORTED", "DEALLOCATE together with other statements cannot be used in transaction pooling", {
+    hint: "Send it by itself.",
+  });
+}
+
 /** Do it and write its CommandComplete, with the warning before it when there is one. Throws what the client is refused with. */
 export function runLocally(session: Session, command: number, text: string, to: MessageWriter): void {
   switch (command) {

@@ -3,7 +3,7 @@
 import { PoolerError } from "../base/errors.js";
 import type { ChainDecision } from "../plugins/types.js";
 import { writeEmpty, writeParameterDescription } from "../protocol/backend.js";
-import { Backend, Frontend, HEADER_BYTES } from "../protocol/codes.js";
+import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { cstringEnd } from "../protocol/frontend.js";
 import { MessageWriter, readInt32 } from "../protocol/message-writer.js";
 import type { AskContext } from "../router/router.js";
@@ -17,7 +17,7 @@ import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import { judgeHazards } from "./hazards.js";
 import { transactionFailed } from "./held-transaction.js";
 import { describeColumns, LocalPortal } from "./local-portal.js";
-import { answeredLocally, type HoldState, holdState, runLocally } from "./local-statements.js";
+import { answeredLocally, type HoldState, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
 
 const STATEMENT = 0x53; // S
@@ -97,6 +97,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
   }
   const info = registry.intern(buffer, parse, op.end, session.standardStrings);
   op.statement = { name, info, columns: null };
+  op.before = before;
   op.global = info.global;
   batch.changes.push({ name, before });
   session.statements.set(name, op.statement);
@@ -132,6 +133,7 @@ function readTarget(session: Session, batch: Batch, op: Op, body: number): void 
   const before = session.statements.get(name);
   if (before === undefined) return;
   op.statement = before;
+  op.global = before.info.global;
   batch.changes.push({ name, before });
   session.statements.delete(name);
 }
@@ -160,15 +162,17 @@ function runsLocally(session: Session, batch: Batch): boolean {
     switch (op.type) {
       case Frontend.PARSE:
         // A text that a server of this database has taken before needs no server to be prepared: its first use does.
-        if (session.database.knownStatements.has(op.global as GlobalStatement)) break;
+        if (session.status !== TransactionStatus.FAILED && session.database.knownStatements.has(op.global as GlobalStatement)) break;
         if (op.statement === null || !isLocal(session, state, info as StatementInfo)) return false;
         break;
       case Frontend.DESCRIBE:
-        if (op.statement === null || !isLocal(session, state, info as StatementInfo)) return false;
+        // What is bound in this batch, so far, is local.
+        if (op.statement === null ? boundTo(batch, op.portal, i) === null : !isLocal(session, state, info as StatementInfo)) return false;
         break;
       case Frontend.BIND: {
         const next = info === undefined ? null : localState(session, state, info);
-        if (next === null) return false;
+        // A portal that is run in a later batch must be there, then.
+        if (next === null || !isRunLater(batch, op.portal, i)) return false;
         op.held = true;
         break;
       }
@@ -201,6 +205,14 @@ function localState(session: Session, state: HoldState, info: StatementInfo): Ho
 
 function trimmed(info: StatementInfo): string {
   return info.global.sql.latin1Slice().replace(/;\s*$/, "").trim();
+}
+
+function isRunLater(batch: Batch, portal: string, after: number): boolean {
+  for (let i = after + 1; i < batch.opCount; i++) {
+    const op = batch.ops[i] as Op;
+    if (op.type === Frontend.EXECUTE && op.portal === portal) return true;
+  }
+  return false;
 }
 
 function boundTo(batch: Batch, portal: string, before: number): Op | null {
@@ -246,6 +258,7 @@ function judge(session: Session, batch: Batch): void {
     const op = batch.ops[i] as Op;
     if (op.type !== Frontend.BIND || op.statement === null) continue;
     const { info } = op.statement;
+    refuseDeallocate(session, info.command, () => trimmed(info));
     several++;
     hazards |= info.hazards;
     if ((info.flags & LexFlag.HAS_SET_LOCAL) !== 0) batch.setsLocally = true;

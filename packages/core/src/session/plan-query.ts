@@ -10,7 +10,7 @@ import type { Batch } from "./batch.js";
 import { judgeHazards } from "./hazards.js";
 import { transactionFailed } from "./held-transaction.js";
 import { LocalPortal } from "./local-portal.js";
-import { answeredLocally, holdState, runLocally } from "./local-statements.js";
+import { answeredLocally, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
 import { effectsOf } from "./session-effects.js";
 
@@ -42,6 +42,9 @@ export function planQuery(session: Session, batch: Batch): boolean {
     if (lexed.commands[0] !== Command.ROLLBACK && lexed.commands[0] !== Command.COMMIT) throw transactionFailed();
     session.held = null;
   }
+  if (lexed.count > 1 && (lexed.flags & LexFlag.HAS_SQL_PREPARED) !== 0)
+    for (let i = 0; i < lexed.count && !lexed.overflow; i++)
+      refuseDeallocate(session, lexed.commands[i] as number, () => text.latin1Slice(lexed.starts[i], lexed.ends[i]));
   const { effects, unclear } = effectsOf(text, lexed);
   batch.effects = effects;
   batch.setsLocally = (lexed.flags & LexFlag.HAS_SET_LOCAL) !== 0;

@@ -81,7 +81,7 @@ export class Refusals {
     this.skipping = false;
     const { server } = this.session;
     if (server !== null && this.session.batchOpen) {
-      server.replies.push(Expect.SYNC);
+      server.replies.push(Expect.SYNC, Hide.NOTHING, null, this.session.held === null ? 0 : this.session.status);
       server.send(sync, 0, sync.length);
       this.session.batchOpen = false;
       this.#runner.syncSent = true;

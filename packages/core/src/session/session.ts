@@ -153,6 +153,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.localPortals.set(name, portal);
   }
 
+  /** The server never got to a message that changed the statement `name`: the client has what it had before the batch. */
+  undoStatement(name: string, before: ClientStatement | undefined): void {
+    this.#runner.undoStatement(name, before);
+  }
+
   discardAll(): void {
     this.statements.clear();
     this.localPortals = null;
@@ -187,6 +192,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
 
   get copyIn(): boolean {
     return this.#runner.copyIn;
+  }
+
+  /** The server has the beginning of a CopyData whose end has not come. */
+  get insideCopyData(): boolean {
+    return this.#intake.insideCopyData;
   }
 
   onInboxFull(full: boolean): void {
@@ -225,8 +235,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
         throw new PoolerError("PROTOCOL_VIOLATION", "a password message came after the login");
     }
     const { refusals } = this.#runner;
-    if (!refusals.skipping) this.#runner.run(buffer, start, end);
-    else if (endsWithSync(buffer, start, end)) refusals.endSkipping();
+    const isQuery = buffer[start] === Frontend.QUERY || buffer[start] === Frontend.FUNCTION_CALL;
+    if (!refusals.skipping && !(isQuery && this.server?.replies.skipping)) this.#runner.run(buffer, start, end);
+    else if (!isQuery && endsWithSync(buffer, start, end)) refusals.endSkipping();
   }
 
   /** What waits in the inbox may be taken. */
@@ -275,6 +286,13 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     else if (name === "application_name") this.chainSession.applicationName = value;
     else return;
     this.chainSession.generation++;
+  }
+
+  onSkipping(): void {
+    if (this.batchOpen || this.state !== "active") return;
+    // A query behind the message that failed is passed over, too: the Sync behind it may be taken.
+    this.batchOpen = true;
+    queueMicrotask(() => this.pump());
   }
 
   onCopyIn(): void {
