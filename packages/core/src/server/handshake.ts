@@ -105,7 +105,7 @@ class Handshake implements WireReader {
     while (!this.#settled && this.#kept.length - at >= HEADER_BYTES) {
       const length = readInt32(this.#kept, at + 1);
       if (length < 4 || length > largestMessageBytes) {
-        this.#fail(new PoolerError("PROTOCOL_VIOLATION", `${this.#where} sent a message with the length ${length} during its handshake`));
+        this.#violation(`sent a message with the length ${length} during its handshake`);
         return;
       }
       const stop = at + 1 + length;
@@ -141,9 +141,13 @@ class Handshake implements WireReader {
       );
       return;
     }
-    if (chunk[start] !== 0x53 /* S */ || end - start !== 1) {
+    if (chunk[start] !== 0x53 /* S */) {
+      this.#violation("answered the TLS request with neither S nor N");
+      return;
+    }
+    if (end - start !== 1) {
       // More than the one byte came before the handshake: somebody in the middle may have put it there.
-      this.#fail(new PoolerError("PROTOCOL_VIOLATION", `${this.#where} sent unencrypted data after its answer to the TLS request`));
+      this.#violation("sent unencrypted data after its answer to the TLS request");
       return;
     }
     this.#awaitsTlsAnswer = false;
@@ -215,12 +219,12 @@ class Handshake implements WireReader {
   }
 
   #unexpected(type: number): void {
-    this.#fail(
-      new PoolerError(
-        "PROTOCOL_VIOLATION",
-        `${this.#where} sent an unexpected message "${String.fromCharCode(type)}" during its handshake`,
-      ),
-    );
+    this.#violation(`sent an unexpected message "${String.fromCharCode(type)}" during its handshake`);
+  }
+
+  /** Not PROTOCOL_VIOLATION: a client that is told of it did nothing wrong. */
+  #violation(what: string): void {
+    this.#fail(new PoolerError("SERVER_LOGIN_FAILED", `${this.#where} ${what}`, { hint: "Is it a PostgreSQL server?" }));
   }
 
   #send(): void {

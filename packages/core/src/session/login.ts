@@ -97,7 +97,8 @@ export class Login implements WireReader {
   onDrain(): void {}
 
   onClosed(error: Error | null): void {
-    if (error !== null) this.#context.log.debug({ error, client: this.#where }, "a client left during its login");
+    if (error !== null && this.#state === "tls") this.#context.log.info({ error, client: this.#where }, "a client's TLS handshake failed");
+    else if (error !== null) this.#context.log.debug({ error, client: this.#where }, "a client left during its login");
     this.#end();
   }
 

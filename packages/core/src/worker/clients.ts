@@ -37,17 +37,22 @@ export class Clients implements ClientRegistry {
   onEmpty: (() => void) | null = null;
   readonly #options: ClientsOptions;
   readonly #keys = new Map<number, Key>();
+  /** One object for all: what the engine makes of it is kept by it. */
+  readonly #tls: TlsUpgrade | null;
   #lastSession = 0;
   #lastProcess = 0;
 
   constructor(options: ClientsOptions) {
     this.#options = options;
+    const { mode, cert, key, ca } = options.context.config.listen.tls;
+    const off = mode === "disable" || cert === null || key === null;
+    this.#tls = off ? null : { side: "server", cert, key, clientCa: mode === "verify-full" ? ca : null };
   }
 
   accept(wire: Wire): void {
     const { context, secrets } = this.#options;
     context.totals.clientsAccepted++;
-    new Login(context, this, secrets, this.#tls(), wire);
+    new Login(context, this, secrets, this.#tls, wire);
   }
 
   get hasRoom(): boolean {
@@ -133,11 +138,5 @@ export class Clients implements ClientRegistry {
 
   #tellEmpty(): void {
     if (this.draining && this.sessions.size === 0 && this.logins.size === 0 && this.consoles.size === 0) this.onEmpty?.();
-  }
-
-  #tls(): TlsUpgrade | null {
-    const { mode, cert, key, ca } = this.#options.context.config.listen.tls;
-    if (mode === "disable" || cert === null || key === null) return null;
-    return { side: "server", cert, key, clientCa: mode === "verify-full" ? ca : null };
   }
 }

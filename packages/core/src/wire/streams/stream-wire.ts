@@ -4,8 +4,12 @@ import type { Socket } from "node:net";
 import tls from "node:tls";
 import type { Logger } from "../../base/logger.js";
 import type { TlsUpgrade, Wire, WireReader } from "../wire.js";
+import type { ServerContexts } from "./server-contexts.js";
 
 const deaf: WireReader = { onBytes() {}, onDrain() {}, onClosed() {} };
+
+/** How long a peer may take to read what was still queued when its wire was ended. */
+const lingerMs = 10_000;
 
 export class StreamWire implements Wire {
   reader: WireReader = deaf;
@@ -14,15 +18,20 @@ export class StreamWire implements Wire {
   tls = false;
   peerName: string | null = null;
   #stream: Socket;
-  #log: Logger;
+  readonly #log: Logger;
+  readonly #contexts: ServerContexts;
+  /** A TLS handshake is under way: nothing can be said. */
+  #securing = false;
   #congested = false;
   #closed = false;
   #error: Error | null = null;
 
-  constructor(socket: Socket, log: Logger) {
+  /** `address`: what stands for the peer's when the socket has none. */
+  constructor(socket: Socket, address: string, log: Logger, contexts: ServerContexts) {
     this.#stream = socket;
     this.#log = log;
-    this.remoteAddress = socket.remoteAddress ?? "unix";
+    this.#contexts = contexts;
+    this.remoteAddress = socket.remoteAddress ?? address;
     this.remotePort = socket.remotePort ?? 0;
     socket.setNoDelay(true);
     this.#attach(socket);
@@ -37,7 +46,7 @@ export class StreamWire implements Wire {
   }
 
   write(buffer: Buffer, start: number, end: number): boolean {
-    if (this.#closed || this.#stream.destroyed || !this.#stream.writable) return true;
+    if (this.#closed || this.#securing || this.#stream.destroyed || !this.#stream.writable) return true;
     // A copy: the stream keeps what the system did not take, and the view belongs to the caller.
     const taken = this.#stream.write(Buffer.from(buffer.subarray(start, end)));
     if (!taken) this.#congested = true;
@@ -54,9 +63,16 @@ export class StreamWire implements Wire {
 
   end(): void {
     if (this.#closed) return;
-    this.#stream.end();
-    // The peer need not close its side: give what is queued a moment to go out, then let go of the descriptor.
-    this.#stream.once("finish", () => this.#stream.destroySoon());
+    const stream = this.#stream;
+    if (this.#securing) {
+      stream.destroy();
+      return;
+    }
+    // The peer need not close its side, nor read: once what is queued has gone out, or time is up, the descriptor is let go.
+    stream.once("finish", () => stream.destroySoon());
+    const linger = setTimeout(() => stream.destroy(), lingerMs);
+    stream.once("close", () => clearTimeout(linger));
+    stream.end();
   }
 
   destroy(): void {
@@ -69,19 +85,22 @@ export class StreamWire implements Wire {
     plain.removeAllListeners("end");
     plain.removeAllListeners("drain");
     plain.removeAllListeners("close");
-    const secure = upgrade.side === "server" ? serverSocket(plain, upgrade) : clientSocket(plain, upgrade);
+    const secure = upgrade.side === "server" ? serverSocket(plain, upgrade, this.#contexts) : clientSocket(plain, upgrade);
     this.#stream = secure;
+    this.#securing = true;
     secure.once(upgrade.side === "server" ? "secure" : "secureConnect", () => {
       if (upgrade.side === "server" && upgrade.clientCa !== null) {
-        if (!secure.authorized) {
-          secure.destroy(new Error(`client certificate: ${String(secure.authorizationError)}`));
+        const problem = certificateProblem(secure);
+        if (problem !== null) {
+          secure.destroy(new Error(`the client's certificate was not accepted: ${problem}`));
           return;
         }
         const name = secure.getPeerCertificate().subject?.CN;
         this.peerName = typeof name === "string" ? name : null;
       }
+      this.#securing = false;
       this.tls = true;
-      onSecure();
+      this.#guard(onSecure);
     });
     this.#attach(secure);
   }
@@ -115,18 +134,21 @@ export class StreamWire implements Wire {
   }
 }
 
-function serverSocket(plain: Socket, upgrade: Extract<TlsUpgrade, { side: "server" }>): tls.TLSSocket {
+function serverSocket(plain: Socket, upgrade: Extract<TlsUpgrade, { side: "server" }>, contexts: ServerContexts): tls.TLSSocket {
   return new tls.TLSSocket(plain, {
     isServer: true,
-    secureContext: tls.createSecureContext({
-      cert: upgrade.cert,
-      key: upgrade.key,
-      minVersion: "TLSv1.2",
-      ...(upgrade.clientCa === null ? {} : { ca: upgrade.clientCa }),
-    }),
+    secureContext: contexts.contextOf(upgrade),
     requestCert: upgrade.clientCa !== null,
-    rejectUnauthorized: false, // checked at "secure", so that the reason can be logged
+    rejectUnauthorized: false, // checked at "secure", so that the reason is known
   });
+}
+
+/** Why the client's certificate is no good, null when it is. `authorized` is set by Node's own TLS server only, from this. */
+function certificateProblem(secure: tls.TLSSocket): string | null {
+  const { ssl } = secure as unknown as { readonly ssl?: { verifyError?(): (Error & { readonly code?: string }) | null | undefined } };
+  if (ssl?.verifyError === undefined) return "this release of Node does not tell whether it is valid";
+  const error = ssl.verifyError();
+  return error ? error.message : null;
 }
 
 function clientSocket(plain: Socket, upgrade: Extract<TlsUpgrade, { side: "client" }>): tls.TLSSocket {

@@ -3,17 +3,20 @@ import net from "node:net";
 import { PoolerError } from "../../base/errors.js";
 import type { Logger } from "../../base/logger.js";
 import type { WireEngine } from "../wire.js";
+import { createServerContexts } from "./server-contexts.js";
 import { StreamWire } from "./stream-wire.js";
 
 /** Above this many queued bytes whoever feeds a wire is no longer read. */
 const highMarkBytes = 128 * 1024;
 
 export function createStreamsEngine(log: Logger): WireEngine {
+  const contexts = createServerContexts();
   return {
     name: "streams",
     listen(descriptor, onAccept) {
-      const server = net.createServer({ highWaterMark: highMarkBytes, allowHalfOpen: false, noDelay: true }, (socket) =>
-        onAccept(new StreamWire(socket, log)),
+      const server = net.createServer({ highWaterMark: highMarkBytes, allowHalfOpen: false, noDelay: true, keepAlive: true }, (socket) =>
+        // A connection that was reset meanwhile has no address either, and must not pass for one from this machine.
+        onAccept(new StreamWire(socket, server.address() === null ? "unix" : "unknown", log, contexts)),
       );
       // EMFILE and the like: the connection is lost, the listener is not.
       server.on("error", (error) => log.error({ error }, "accepting a connection failed"));
@@ -25,7 +28,7 @@ export function createStreamsEngine(log: Logger): WireEngine {
       // The types do not know that stream options pass through.
       const options: net.NetConnectOpts & { readonly highWaterMark: number } = unix
         ? { path: `${target.host}/.s.PGSQL.${target.port}`, highWaterMark: highMarkBytes }
-        : { host: target.host, port: target.port, highWaterMark: highMarkBytes };
+        : { host: target.host, port: target.port, keepAlive: true, highWaterMark: highMarkBytes };
       const socket = net.connect(options);
       let settled = false;
       const settle = (error: Error | null): void => {
@@ -39,7 +42,7 @@ export function createStreamsEngine(log: Logger): WireEngine {
           onDialed(error, null);
           return;
         }
-        const wire = new StreamWire(socket, log);
+        const wire = new StreamWire(socket, unix ? "unix" : "unknown", log, contexts);
         wire.reader = reader;
         onDialed(null, wire);
       };
