@@ -1,11 +1,13 @@
 // Shows a session's statements to the plugin chain and turns what it says into something to act on.
 import { PoolerError } from "../base/errors.js";
-import type { ChainDecision, ParameterView } from "../plugins/types.js";
+import type { ChainDecision, ChainSession, ParameterView } from "../plugins/types.js";
+import type { Database } from "../pool/database.js";
 import { TransactionStatus } from "../protocol/codes.js";
 import type { AskContext, Router } from "../router/router.js";
 import { Command } from "../sql/lexer.js";
 import type { Statement } from "../sql/statement.js";
-import type { Batch } from "./batch.js";
+import { type Batch, NEVER_WROTE } from "./batch.js";
+import type { SessionContext } from "./context.js";
 import type { Session } from "./session.js";
 
 /** Statements that say nothing about where they belong: shown to plugins that inspect, never to decide a route. */
@@ -71,6 +73,33 @@ export function ask(
   }
   session.asked++;
   return decision;
+}
+
+/**
+ * Settings of a startup packet are settings like those of any statement: plugins that inspect are shown the statements that will
+ * make them. Throws when one is refused.
+ */
+export function askAboutStartup(context: SessionContext, session: ChainSession, database: Database, statements: readonly string[]): void {
+  const { router, statements: source } = context;
+  if (router === null || source === null || !router.chain.inspects) return;
+  const asking: AskContext = {
+    session,
+    cluster: database.view,
+    extended: false,
+    inTransaction: false,
+    readOnly: false,
+    current: null,
+    severalStatements: false,
+    standardStrings: true,
+    msSinceWrite: NEVER_WROTE,
+  };
+  for (const text of statements) {
+    const sql = Buffer.from(text);
+    for (const statement of source.statementsOf(sql, 0, sql.length, "UTF8", true).statements) {
+      const decision = router.ask(asking, statement, null, true);
+      if (decision.outcome === "error") throw refusal(decision);
+    }
+  }
 }
 
 function refusal(decision: ChainDecision): PoolerError {

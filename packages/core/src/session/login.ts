@@ -15,6 +15,7 @@ import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/
 import { readInt32 } from "../protocol/message-writer.js";
 import { readOptions, readStartup, type StartupPacket, startupLength } from "../protocol/startup.js";
 import type { TlsUpgrade, Wire, WireReader } from "../wire/wire.js";
+import { askAboutStartup } from "./asking.js";
 import type { SessionContext } from "./context.js";
 import { Session } from "./session.js";
 import { noSettings, type Settings, startupSetting, withSetting } from "./settings.js";
@@ -302,12 +303,32 @@ export class Login implements WireReader {
     const given = startupSettings(parameters);
     let settings: Settings = noSettings;
     for (const [name, value] of given) settings = withSetting(settings, name, Buffer.from(startupSetting(name, value)).toString("latin1"));
-    const reply = this.#context.reply.reset();
     const shown = new Map(greeting);
     for (const [name, value] of given) {
       const proper = reported.get(name);
       if (proper !== undefined) shown.set(proper, name === "client_encoding" ? encodingName(value) : value);
     }
+    const id = this.#clients.nextSessionId();
+    const applicationName = parameters.get("application_name") ?? "";
+    const encoding = shown.get("client_encoding") ?? "UTF8";
+    const { remoteAddress: clientAddress, tls } = this.#wire;
+    askAboutStartup(
+      this.#context,
+      {
+        id,
+        user: user.name,
+        database: database.config.name,
+        applicationName,
+        clientAddress,
+        clientEncoding: encoding,
+        tls,
+        generation: 0,
+        encoded: null,
+      },
+      database,
+      [...given].map(([name, value]) => startupSetting(name, value)),
+    );
+    const reply = this.#context.reply.reset();
     for (const [name, value] of shown) writeParameterStatus(reply, name, value);
     const processId = this.#clients.nextProcessId();
     const secretKey = randomInt(-0x80000000, 0x7fffffff);
@@ -317,13 +338,13 @@ export class Login implements WireReader {
     this.#state = "ended";
     this.#finish();
     const session = new Session(this.#context, {
-      id: this.#clients.nextSessionId(),
+      id,
       wire: this.#wire,
       user,
       database,
       settings,
-      applicationName: parameters.get("application_name") ?? "",
-      encoding: shown.get("client_encoding") ?? "UTF8",
+      applicationName,
+      encoding,
       standardStrings: shown.get("standard_conforming_strings") !== "off",
       onEnd: (ended) => this.#clients.remove(ended),
     });

@@ -63,7 +63,10 @@ export function settingName(name: string): string {
   return name.split(".").map(quoteIdentifier).join(".");
 }
 
-/** The statement for a setting that came in a startup packet. */
+/**
+ * The statement for a setting that came in a startup packet. Not SET: that would take a list, such as a search_path of two
+ * schemas, for one name.
+ */
 export function startupSetting(name: string, value: string): string {
-  return `SET ${settingName(name)} TO ${quoteLiteral(value)}`;
+  return `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`;
 }
