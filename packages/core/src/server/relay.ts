@@ -14,8 +14,12 @@ import { Expect, endsReply, Hide, type ReplyQueue } from "./reply-queue.js";
 export interface RelayTarget {
   /** Bytes for the client; the view is valid during the call only. */
   deliver(buffer: Buffer, start: number, end: number): void;
+  /** A reply that is not the server's. */
+  deliverLocal(reply: Buffer): void;
   /** A ReadyForQuery came; `status` as the server said it. */
   onReady(status: number): void;
+  /** A whole ErrorResponse [start, end): will what it answers be sent once more? Then the client sees nothing of this try. */
+  runsAgain(buffer: Buffer, start: number, end: number): boolean;
   /**
    * A whole ErrorResponse [start, end), header included. Answers what the client gets: the same bytes (true), or nothing
    * because the target deals with it (false).
@@ -46,6 +50,8 @@ export class Relay {
   /** A message that must be seen whole and came in pieces. */
   #whole: Buffer | null = null;
   #wholeBytes = 0;
+  /** A ParameterDescription that waits for what comes behind it: an error may mean that the client sees nothing of both. */
+  #description: Buffer | null = null;
 
   constructor(queue: ReplyQueue, target: RelayTarget) {
     this.#queue = queue;
@@ -127,7 +133,7 @@ export class Relay {
   deliverLocal(): void {
     for (let local = this.#queue.headLocal; local !== null; local = this.#queue.headLocal) {
       this.#queue.pop();
-      this.#target.deliver(local, 0, local.length);
+      this.#target.deliverLocal(local);
     }
   }
 
@@ -181,15 +187,26 @@ export class Relay {
   #handle(type: number, buffer: Buffer, start: number, stop: number, from: number): boolean {
     const queue = this.#queue;
     const hide = queue.headHide;
+    if (type === Backend.PARAMETER_DESCRIPTION) {
+      this.#flush(buffer, from, start);
+      if (this.#classify(type)) this.#description = Buffer.from(buffer.subarray(start, stop));
+      return false;
+    }
     if (type === Backend.PARAMETER_STATUS) {
       this.#flush(buffer, from, start);
       this.#target.onParameterStatus(buffer, start, stop);
       return !queue.empty && hide !== Hide.ALL;
     }
     if (type === Backend.ERROR_RESPONSE) {
+      this.#flush(buffer, from, start);
+      if (this.#target.runsAgain(buffer, start, stop)) {
+        this.#description = null;
+        queue.hideUnit();
+        return false;
+      }
+      this.#deliverDescription();
       queue.skipToReady();
       const hidden = !queue.empty && (queue.headHide & Hide.ALL) !== 0;
-      this.#flush(buffer, from, start);
       return this.#target.onError(buffer, start, stop, hidden);
     }
     if (type !== Backend.READY_FOR_QUERY) {
@@ -216,9 +233,17 @@ export class Relay {
     return false;
   }
 
+  #deliverDescription(): void {
+    const description = this.#description;
+    if (description === null) return;
+    this.#description = null;
+    this.#target.deliver(description, 0, description.length);
+  }
+
   /** A message whose body does not matter. Returns whether the client gets it. */
   #classify(type: number): boolean {
     const queue = this.#queue;
+    if (this.#description !== null) this.#deliverDescription();
     switch (type) {
       case Backend.NOTICE_RESPONSE:
         return !queue.empty && (queue.headHide & Hide.ALL) === 0;
@@ -238,6 +263,7 @@ export class Relay {
   }
 
   #mustBeWhole(type: number, length: number): boolean {
+    if (type === Backend.PARAMETER_DESCRIPTION) return length <= largestWholeBytes;
     if (type === Backend.ROW_DESCRIPTION || type === Backend.NO_DATA)
       return length <= largestWholeBytes && this.#queue.headDescribed !== null;
     return mustBeWhole(type, length);

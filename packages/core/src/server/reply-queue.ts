@@ -46,6 +46,14 @@ export interface LocalReply extends ReplyWatcher {
 
 type Payload = Buffer | ReplyWatcher | LocalReply | null;
 
+/** Entries of a queue, side by side. */
+export interface ExpectedReplies {
+  readonly kinds: readonly number[];
+  readonly hides: readonly number[];
+  readonly payloads: readonly Payload[];
+  readonly statuses: readonly number[];
+}
+
 export class ReplyQueue {
   #kinds: number[] = [];
   #hides: number[] = [];
@@ -58,6 +66,10 @@ export class ReplyQueue {
 
   get empty(): boolean {
     return this.#head === this.#kinds.length;
+  }
+
+  get size(): number {
+    return this.#kinds.length - this.#head;
   }
 
   /** Is the server skipping to the next Sync that will be sent? */
@@ -118,9 +130,29 @@ export class ReplyQueue {
     if (payload !== null && payload !== undefined && !Buffer.isBuffer(payload)) payload.done();
   }
 
-  /** The client does not see the rest of the head's reply. */
-  hideHead(): void {
-    this.#hides[this.#head] = Hide.ALL;
+  /** The client sees nothing more of the unit, whose ReadyForQuery is the only one owed; nobody is told. */
+  hideUnit(): void {
+    this.clear();
+    this.push(Expect.UNTIL_READY, Hide.ALL);
+  }
+
+  /** What is owed behind the first `skip` entries, to be expected once more by addAll(). */
+  copy(skip: number): ExpectedReplies {
+    const from = this.#head + skip;
+    return {
+      kinds: this.#kinds.slice(from),
+      hides: this.#hides.slice(from),
+      payloads: this.#payloads.slice(from),
+      statuses: this.#statuses.slice(from),
+    };
+  }
+
+  /** Local replies among the first `answered` entries have reached the client already. */
+  addAll({ kinds, hides, payloads, statuses }: ExpectedReplies, answered: number): void {
+    for (let i = 0; i < kinds.length; i++) {
+      if (i < answered && kinds[i] === Expect.LOCAL) continue;
+      this.push(kinds[i] as number, hides[i], payloads[i], statuses[i]);
+    }
   }
 
   /** After an ErrorResponse the server skips to the next Sync: forget what it will not answer. */

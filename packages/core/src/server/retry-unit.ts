@@ -4,7 +4,7 @@
 import type { ReadError } from "../protocol/backend.js";
 import type { MessageWriter } from "../protocol/message-writer.js";
 import { type GlobalStatement, type PreparedStatements, writeClose } from "./global-statement.js";
-import { Expect, Hide, type ReplyQueue } from "./reply-queue.js";
+import { Expect, type ExpectedReplies, Hide, type ReplyQueue } from "./reply-queue.js";
 
 /** The part of a server that is needed to send a unit again. */
 export interface RetryTarget {
@@ -24,11 +24,17 @@ export class RetryUnit {
   wanted = false;
   #bytes: Buffer = Buffer.alloc(0);
   #length = 0;
-  #statements: GlobalStatement[] = [];
+  /** Null: one UNTIL_READY entry stands for all of the unit's replies. */
+  #replies: ExpectedReplies | null = null;
+  /** Replies of the failed try that came before its error. */
+  #answered = 0;
+  /** What the unit uses, and whether its own bytes prepare it. */
+  readonly #statements = new Map<GlobalStatement, boolean>();
 
-  /** The unit that is about to be sent; an UNTIL_READY entry stands for all of its replies. */
-  remember(buffer: Buffer, start: number, end: number): void {
+  /** The unit that is about to be sent, and what is expected in return. */
+  remember(buffer: Buffer, start: number, end: number, replies: ExpectedReplies | null): void {
     this.#length = end - start;
+    this.#replies = replies;
     if (this.#length > largestBytes) {
       this.#length = 0;
       return;
@@ -37,14 +43,19 @@ export class RetryUnit {
     buffer.copy(this.#bytes, 0, start, end);
   }
 
-  /** The unit uses it; call before remember(). */
-  uses(statement: GlobalStatement): void {
-    if (!this.#statements.includes(statement)) this.#statements.push(statement);
+  /** The unit uses it; call before remember(). `parsed`: its own bytes prepare it. */
+  uses(statement: GlobalStatement, parsed: boolean): void {
+    if (!this.#statements.has(statement)) this.#statements.set(statement, parsed);
+  }
+
+  get usesStatements(): boolean {
+    return this.#statements.size > 0;
   }
 
   forget(): void {
     this.#length = 0;
-    this.#statements.length = 0;
+    this.#replies = null;
+    this.#statements.clear();
     this.wanted = false;
   }
 
@@ -52,12 +63,13 @@ export class RetryUnit {
   considers(server: RetryTarget, error: ReadError): boolean {
     const stale =
       error.sqlstate === "26000" || (error.sqlstate === "0A000" && error.message.includes("cached plan must not change result type"));
-    if (!stale || this.#statements.length === 0) return false;
+    if (!stale || this.#statements.size === 0) return false;
     if (this.#length === 0 || server.visible) {
-      for (const statement of this.#statements) server.prepared.markStale(statement);
+      for (const statement of this.#statements.keys()) server.prepared.markStale(statement);
       return false;
     }
     this.wanted = true;
+    this.#answered = (this.#replies?.kinds.length ?? 0) - server.replies.size;
     return true;
   }
 
@@ -66,14 +78,16 @@ export class RetryUnit {
     this.wanted = false;
     const { writer } = server;
     writer.reset();
-    for (const statement of this.#statements) {
+    for (const [statement, parsed] of this.#statements) {
       writeClose(writer, statement);
       server.replies.push(Expect.CLOSE, Hide.ALL);
+      if (parsed) continue;
       writer.bytes(statement.parseMessage);
       server.replies.push(Expect.PARSE, Hide.ALL);
     }
     writer.bytes(this.#bytes, 0, this.#length);
-    server.replies.push(Expect.UNTIL_READY);
+    if (this.#replies === null) server.replies.push(Expect.UNTIL_READY);
+    else server.replies.addAll(this.#replies, this.#answered);
     this.#length = 0;
     server.beginUnit(server.requestAtMs);
     server.send(writer.buffer, 0, writer.length);

@@ -151,7 +151,7 @@ export class Server implements WireReader, RelayTarget {
   }
 
   /** Local replies that were put into the queue while nothing was owed before them. */
-  deliverLocal(): void {
+  deliverLocalReplies(): void {
     this.#relay.deliverLocal();
   }
 
@@ -248,6 +248,12 @@ export class Server implements WireReader, RelayTarget {
     }
   }
 
+  deliverLocal(reply: Buffer): void {
+    const { visible } = this;
+    this.deliver(reply, 0, reply.length);
+    this.visible = visible; // shows nothing of what the server did
+  }
+
   onReady(status: number): void {
     this.status = status;
     if (this.#failed) this.unnamed = null; // a Parse that was sent after the error was passed over
@@ -272,6 +278,12 @@ export class Server implements WireReader, RelayTarget {
     }
   }
 
+  runsAgain(buffer: Buffer, start: number, end: number): boolean {
+    if (!this.retry.considers(this, readError(buffer, start + HEADER_BYTES, end))) return false;
+    this.unnamed = null;
+    return true;
+  }
+
   onError(buffer: Buffer, start: number, end: number, hidden: boolean): boolean {
     this.#failed = true;
     this.unnamed = null;
@@ -283,10 +295,6 @@ export class Server implements WireReader, RelayTarget {
     }
     if (hidden) {
       this.#hiddenError ??= Buffer.from(buffer.subarray(start, end));
-      return false;
-    }
-    if (this.retry.considers(this, fields)) {
-      this.replies.hideHead();
       return false;
     }
     const substitute = this.#substituteError ?? this.#hiddenError;

@@ -24,16 +24,20 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
   if (idle && !session.batchOpen) server.evictStatements(out);
   if (session.held !== null && !batch.prepareOnly) session.held.replay(out, server.replies);
   const before = out.length;
+  const owedBefore = server.replies.size;
+  const mayRunAgain = idle && !session.batchOpen && (session.held === null || batch.prepareOnly);
   if (batch.simple) {
     sendQuery(server, batch, out);
   } else if (plain(session, server, batch)) {
     sendPlain(session, server, batch, out);
-    if (idle && before === 0) server.retry.remember(out.buffer, 0, out.length);
+    if (mayRunAgain) server.retry.remember(out.buffer, before, out.length, null);
   } else {
     sendInDetail(session, server, batch, out, status);
+    if (mayRunAgain && batch.endsWithSync && server.retry.usesStatements)
+      server.retry.remember(out.buffer, before, out.length, server.replies.copy(owedBefore));
   }
   server.send(out.buffer, 0, out.length);
-  server.deliverLocal();
+  server.deliverLocalReplies();
 }
 
 function sendQuery(server: Server, batch: Batch, out: MessageWriter): void {
@@ -97,7 +101,7 @@ function sendPlain(session: Session, server: Server, batch: Batch, out: MessageW
       continue;
     }
     const global = op.global as GlobalStatement;
-    server.retry.uses(global);
+    server.retry.uses(global, false);
     if (op.type === Frontend.BIND) writeBind(batch, op, global, out);
     else writeDescribe(global, out);
   }
@@ -190,7 +194,10 @@ function sendParse(session: Session, server: Server, batch: Batch, op: Op, out: 
 
 /** What the server has not prepared yet is prepared in front of its use; the client does not see that. */
 function prepare(server: Server, global: GlobalStatement, out: MessageWriter): void {
-  if (server.prepared.use(global)) return;
+  if (server.prepared.use(global)) {
+    server.retry.uses(global, false);
+    return;
+  }
   writeParse(server, global, out);
   server.replies.push(Expect.PARSE, Hide.ALL, new HiddenParse(server, global));
 }
@@ -200,6 +207,7 @@ function writeParse(server: Server, global: GlobalStatement, out: MessageWriter)
     writeClose(out, global);
     server.replies.push(Expect.CLOSE, Hide.ALL);
   }
+  server.retry.uses(global, true);
   out.bytes(global.parseMessage);
 }
 
