@@ -1,7 +1,7 @@
 // The built pooler as a process of its own, with a configuration of the test's making. Knows it only as users do: the command, the
 // file, signals, the log.
 import { type ChildProcess, spawn } from "node:child_process";
-import { renameSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -23,6 +23,8 @@ export interface PoolerOptions {
   readonly config: string | PoolerToml;
   /** Added to the environment; undefined takes a variable out. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Lays what belongs there into the folder of the configuration file, before the start. */
+  readonly prepare?: (directory: string) => void;
 }
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: string; readonly level?: string };
@@ -108,8 +110,10 @@ interface Launched {
 async function launch(args: readonly string[], options: PoolerOptions): Promise<Launched> {
   const runDirectory = await createRunDirectory();
   const configFile = join(runDirectory.path, "pooler.toml");
+  options.prepare?.(runDirectory.path);
   // Plugins are looked for from the file's directory on: the dependencies of the tests stand in for an installation.
-  await symlink(join(testsDirectory, "node_modules"), join(runDirectory.path, "node_modules"));
+  const installed = join(runDirectory.path, "node_modules");
+  if (!existsSync(installed)) await symlink(join(testsDirectory, "node_modules"), installed);
   writeConfig(configFile, options.config);
 
   const child = spawn(process.execPath, [cliMain, ...args, "--config", configFile], {
