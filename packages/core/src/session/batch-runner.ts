@@ -10,8 +10,9 @@ import { Expect, Hide } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import { type Batch, NEVER_WROTE } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
+import { checkColumns } from "./columns.js";
 import { sendBatch, sendVerification } from "./dispatch.js";
-import { checkColumns, planExtended } from "./plan-extended.js";
+import { planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
 import { endsWithSync, messageOf, Refusals } from "./refusals.js";
 import type { Session } from "./session.js";
@@ -91,7 +92,10 @@ export class BatchRunner {
       this.#start(batch);
       return;
     }
-    if (batch.endsWithSync) writeReadyForQuery(context.reply, this.session.status);
+    if (batch.endsWithSync) {
+      writeReadyForQuery(context.reply, this.session.status);
+      if (!this.session.inTransaction) this.session.localPortals = null;
+    }
     this.session.sendReply();
     context.batches.giveBack(batch);
   }
@@ -200,7 +204,7 @@ export class BatchRunner {
     this.session.pump();
   }
 
-  /** Plugins rewrote statements that were described to the client: their columns must be the same. */
+  /** Plugins changed statements that were described to the client: their columns must be the same. */
   #verify(server: Server, batch: Batch): void {
     if (this.#batch !== batch) {
       batch.keep();
@@ -217,7 +221,7 @@ export class BatchRunner {
     this.session.state = "active";
     let message: Buffer | null = failed ? server.takeHiddenError() : null;
     try {
-      for (const { client, global, plugin } of batch.unverified) if (message === null) checkColumns(client, global, plugin);
+      for (const promise of batch.unverified) if (message === null) checkColumns(promise);
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
       message = messageOf(error);
@@ -285,11 +289,11 @@ export class BatchRunner {
     if (failed && this.#prepareOnly) this.session.held?.fail();
     if (!this.#prepareOnly) this.#settle(server, status, failed);
     this.session.readyAtMs = nowMs;
+    if (status !== TransactionStatus.IN_TRANSACTION && !this.#prepareOnly) this.session.localPortals = null;
     if (status === TransactionStatus.IDLE) {
       counters.transactions++;
       counters.transactionMs += nowMs - this.#transactionAtMs;
       if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.#wroteAtMs = nowMs;
-      this.session.localPortals = null;
       this.#setsLocally = false;
       if (this.session.transactionMode && !this.session.pinned) this.release();
     }

@@ -4,7 +4,8 @@ import { constants } from "@pooler/plugin-abi";
 import type { Route } from "../pool/database.js";
 import { RouteDraft } from "../router/router.js";
 import type { GlobalStatement } from "../server/global-statement.js";
-import type { ClientStatement } from "./client-statements.js";
+import type { ClientStatement, StatementInfo } from "./client-statements.js";
+import type { ColumnsPromise } from "./columns.js";
 import type { LocalPortal } from "./local-portal.js";
 import { noEffects, type SessionEffect } from "./session-effects.js";
 
@@ -30,6 +31,10 @@ export class Op {
   portal = "";
   /** Bind, Parse, Describe of a statement: what the server is asked with; differs from the client's after a rewrite. */
   global: GlobalStatement | null = null;
+  /** What a plugin made of the statement. */
+  rewritten: StatementInfo | null = null;
+  /** Who decided about it, "" for nobody. */
+  plugin = "";
   parameters: ReplacedParameters | null = null;
   /** Start of the result formats, with replaced parameters. */
   resultFormatsStart = 0;
@@ -45,6 +50,8 @@ export class Op {
     this.before = undefined;
     this.portal = "";
     this.global = null;
+    this.rewritten = null;
+    this.plugin = "";
     this.parameters = null;
     this.localPortal = null;
     this.local = null;
@@ -56,12 +63,6 @@ export class Op {
 export interface StatementChange {
   readonly name: string;
   readonly before: ClientStatement | undefined;
-}
-
-export interface Rewrite {
-  readonly client: ClientStatement;
-  readonly global: GlobalStatement;
-  readonly plugin: string;
 }
 
 export class Batch {
@@ -89,8 +90,10 @@ export class Batch {
   /** Only Parse and Describe: goes to any primary and leaves a held transaction held. */
   prepareOnly = false;
   readonly changes: StatementChange[] = [];
-  /** Rewrites of statements that were described, whose columns no server has told yet. */
-  readonly unverified: Rewrite[] = [];
+  /** Statements that were described and whose columns, as they are now, no server has told yet. */
+  readonly unverified: ColumnsPromise[] = [];
+  /** The plugins have seen it. */
+  shown = false;
   /** Counts for the statistics. */
   parses = 0;
   binds = 0;
@@ -115,6 +118,7 @@ export class Batch {
     this.prepareOnly = false;
     this.changes.length = 0;
     this.unverified.length = 0;
+    this.shown = false;
     this.parses = 0;
     this.binds = 0;
   }

@@ -17,12 +17,23 @@ export interface StatementInfo {
   readonly effects: SessionEffects;
 }
 
+export interface ToldColumns {
+  /** By columnsOf(); null: `global` is being asked. */
+  readonly columns: string | null;
+  /** What a server described; null: a plugin did. */
+  readonly global: GlobalStatement | null;
+  /** Who rewrote the statement or answered in its place, "" for nobody. */
+  readonly plugin: string;
+}
+
 /** One client's statement. */
 export interface ClientStatement {
   readonly name: string;
   readonly info: StatementInfo;
-  /** The columns that the client was told, by columnsOf(); null: it did not ask. */
-  columns: string | null;
+  /** The columns that the client was told; null: it did not ask. */
+  told: ToldColumns | null;
+  /** Its Parse was answered here; in session mode the server has yet to be told of the name. */
+  unsent: boolean;
 }
 
 export class StatementRegistry {

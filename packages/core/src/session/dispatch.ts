@@ -1,13 +1,15 @@
 // Writes a planned batch to the server it was routed to: statements under their global names, prepared where they are missing,
 // what was held in front of it, and for each message what reply is expected. One write to the wire.
+import { writeParameterDescription } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
-import type { MessageWriter } from "../protocol/message-writer.js";
+import { MessageWriter } from "../protocol/message-writer.js";
 import { type GlobalStatement, writeClose } from "../server/global-statement.js";
 import { Expect, Hide, type LocalReply, type ReplyWatcher } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import type { Batch, Op } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import { columnsOf } from "./columns.js";
+import { declaredTypes } from "./parameter-types.js";
 import type { Session } from "./session.js";
 
 const STATEMENT = 0x53; // S
@@ -63,6 +65,7 @@ function plain(session: Session, server: Server, batch: Batch): boolean {
       case Frontend.DESCRIBE:
         // A plugin may rewrite it later: what the client is told of its columns must be known then.
         if (op.type === Frontend.DESCRIBE && op.statement !== null && session.context.router !== null) return false;
+        if (op.statement?.unsent) return false;
         if (op.statement === null || !renames(session, op)) break;
         if (!named && op.global === op.statement.info.global) {
           if (server.unnamed !== op.statement && !parsedBefore(batch, op, i)) return false;
@@ -129,7 +132,7 @@ function sendInDetail(session: Session, server: Server, batch: Batch, out: Messa
           prepare(server, op.global as GlobalStatement, out);
           writeBind(batch, op, op.global as GlobalStatement, out);
         } else {
-          prepareUnnamed(session, server, op, out);
+          prepareOwn(session, server, op, out);
           out.bytes(batch.buffer, op.start, op.end);
         }
         replies.push(Expect.BIND);
@@ -211,15 +214,23 @@ function writeParse(server: Server, global: GlobalStatement, out: MessageWriter)
   out.bytes(global.parseMessage);
 }
 
-function prepareUnnamed(session: Session, server: Server, op: Op, out: MessageWriter): void {
+/** The same under the client's own name, which the server may not have: the unnamed statement, or what a plugin stood in for. */
+function prepareOwn(session: Session, server: Server, op: Op, out: MessageWriter): void {
   const { statement } = op;
-  if (statement === null || statement.name !== "" || !session.transactionMode || server.unnamed === statement) return;
+  if (statement === null || server.unnamed === statement || !(statement.unsent || (statement.name === "" && session.transactionMode)))
+    return;
   const { sql, typeOids } = statement.info.global;
-  out.begin(Frontend.PARSE).byte(0).bytes(sql).byte(0).int16(typeOids.length);
+  out.begin(Frontend.PARSE).bytes(Buffer.from(statement.name, "latin1")).byte(0).bytes(sql).byte(0).int16(typeOids.length);
   for (const oid of typeOids) out.int32(oid);
   out.end();
-  server.unnamed = statement;
-  server.replies.push(Expect.PARSE, Hide.ALL);
+  statement.unsent = false;
+  if (statement.name === "") server.unnamed = statement;
+  server.replies.push(Expect.PARSE, Hide.ALL, {
+    done: () => {},
+    skipped: () => {
+      statement.unsent = !session.transactionMode;
+    },
+  });
 }
 
 function sendDescribe(session: Session, server: Server, batch: Batch, op: Op, out: MessageWriter): void {
@@ -235,30 +246,39 @@ function sendDescribe(session: Session, server: Server, batch: Batch, op: Op, ou
     return;
   }
   const global = op.global as GlobalStatement;
-  if (global !== statement.info.global) {
+  const described = session.context.router === null ? null : new Described(global, op);
+  if (op.parameters !== null) {
     // The client sees the parameters of what it prepared and the columns of what a plugin made of it.
-    prepare(server, statement.info.global, out);
+    const types = declaredTypes(statement.info, session.standardStrings);
+    if (types === null) {
+      prepare(server, statement.info.global, out);
+      writeDescribe(statement.info.global, out);
+      replies.push(Expect.DESCRIBE_STATEMENT, Hide.ROW_DESCRIPTION);
+    } else {
+      const description = new MessageWriter(64);
+      writeParameterDescription(description, types);
+      replies.push(Expect.LOCAL, Hide.NOTHING, description.toBuffer());
+    }
     prepare(server, global, out);
-    writeDescribe(statement.info.global, out);
-    replies.push(Expect.DESCRIBE_STATEMENT, Hide.ROW_DESCRIPTION);
     writeDescribe(global, out);
-    replies.push(Expect.DESCRIBE_STATEMENT, Hide.PARAMETER_DESCRIPTION, new Described(global, statement));
+    replies.push(Expect.DESCRIBE_STATEMENT, Hide.PARAMETER_DESCRIPTION, described);
     return;
   }
   if (isGlobal(session, op)) {
     prepare(server, global, out);
     writeDescribe(global, out);
   } else {
-    prepareUnnamed(session, server, op, out);
+    prepareOwn(session, server, op, out);
     out.bytes(batch.buffer, op.start, op.end);
   }
-  replies.push(Expect.DESCRIBE_STATEMENT, Hide.NOTHING, session.context.router === null ? null : new Described(global, statement));
+  replies.push(Expect.DESCRIBE_STATEMENT, Hide.NOTHING, described);
 }
 
 /** Ask the server, unseen by the client, for the columns of what plugins made of the batch's statements. */
 export function sendVerification(session: Session, server: Server, batch: Batch): void {
   const out = session.context.request.reset();
-  for (const { global } of batch.unverified) {
+  for (const global of batch.unverified.flatMap(({ told, given }) => [told, given])) {
+    if (typeof global === "string" || global.columns !== null) continue;
     prepare(server, global, out);
     writeDescribe(global, out);
     server.replies.push(Expect.DESCRIBE_STATEMENT, Hide.ALL, new Described(global, null));
@@ -271,15 +291,19 @@ export function sendVerification(session: Session, server: Server, batch: Batch)
 class Described implements ReplyWatcher {
   readonly #global: GlobalStatement;
   readonly #client: ClientStatement | null;
+  readonly #plugin: string;
 
-  constructor(global: GlobalStatement, client: ClientStatement | null) {
+  /** `op`: the client's Describe, null when it did not ask. */
+  constructor(global: GlobalStatement, op: Op | null) {
     this.#global = global;
-    this.#client = client;
+    this.#client = op?.statement ?? null;
+    this.#plugin = op?.plugin ?? "";
   }
 
   described(buffer: Buffer, start: number, end: number): void {
-    this.#global.columns = columnsOf(buffer, start, end);
-    if (this.#client !== null) this.#client.columns = this.#global.columns;
+    const columns = columnsOf(buffer, start, end);
+    this.#global.columns = columns;
+    if (this.#client !== null) this.#client.told = { columns, global: this.#global, plugin: this.#plugin };
   }
 
   done(): void {}

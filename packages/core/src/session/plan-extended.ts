@@ -1,27 +1,23 @@
 // The extended messages up to Sync or Flush before they are run: names resolved, statements shown to the plugins, and then
 // answered here, refused, or given a route.
 import { PoolerError } from "../base/errors.js";
-import type { ChainDecision } from "../plugins/types.js";
 import { writeEmpty, writeParameterDescription } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { cstringEnd } from "../protocol/frontend.js";
-import { MessageWriter, readInt32 } from "../protocol/message-writer.js";
-import type { AskContext } from "../router/router.js";
+import { readInt32 } from "../protocol/message-writer.js";
 import type { GlobalStatement } from "../server/global-statement.js";
 import { Command, LexFlag } from "../sql/lexer.js";
-import type { Statement } from "../sql/statement.js";
 import { parseBegin } from "../sql/transaction-statements.js";
-import { ask, askContext, isRoutable } from "./asking.js";
+import { askContext, isRoutable } from "./asking.js";
 import type { Batch, Op } from "./batch.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import { judgeHazards } from "./hazards.js";
 import { transactionFailed } from "./held-transaction.js";
-import { describeColumns, LocalPortal } from "./local-portal.js";
 import { answeredLocally, type HoldState, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
+import { isChanged, showExtended } from "./show-extended.js";
 
 const STATEMENT = 0x53; // S
-const small = new MessageWriter(256);
 
 /** True: the batch goes to a server. False: its answer is in the reply writer, ReadyForQuery not yet. Throws the refusal. */
 export function planExtended(session: Session, batch: Batch): boolean {
@@ -96,7 +92,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
     }
   }
   const info = registry.intern(buffer, parse, op.end, session.standardStrings);
-  op.statement = { name, info, columns: null };
+  op.statement = { name, info, told: null, unsent: false };
   op.before = before;
   op.global = info.global;
   batch.changes.push({ name, before });
@@ -188,8 +184,10 @@ function runsLocally(session: Session, batch: Batch): boolean {
         break;
     }
   }
-  const { router } = session.context;
-  if (router?.chain.inspects) showToPlugins(session, batch, askContext(session, true, false));
+  if (session.context.router?.chain.wantsEveryStatement) {
+    show(session, batch);
+    if (isChanged(batch)) return false;
+  }
   writeLocalReplies(session, batch);
   return true;
 }
@@ -244,10 +242,24 @@ function writeLocalReplies(session: Session, batch: Batch): void {
         break;
       }
       case Frontend.CLOSE:
+        if (op.statement === null) session.localPortals?.delete(op.portal);
         writeEmpty(to, Backend.CLOSE_COMPLETE);
         break;
     }
   }
+}
+
+function show(session: Session, batch: Batch): void {
+  let executions = 0;
+  for (let i = 0; i < batch.opCount; i++) if (batch.ops[i]?.type === Frontend.BIND) executions++;
+  showExtended(session, batch, askContext(session, true, executions > 1));
+  batch.shown = true;
+}
+
+/** What a Bind runs; null: a plugin answers it, or nobody here knows. */
+function runBy(op: Op): StatementInfo | null {
+  if (op.type !== Frontend.BIND || op.local !== null) return null;
+  return op.rewritten ?? op.statement?.info ?? null;
 }
 
 /** What the statements that are run would leave behind. */
@@ -256,8 +268,8 @@ function judge(session: Session, batch: Batch): void {
   let several = 0;
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
-    if (op.type !== Frontend.BIND || op.statement === null) continue;
-    const { info } = op.statement;
+    const info = runBy(op);
+    if (info === null) continue;
     refuseDeallocate(session, info.command, () => trimmed(info));
     several++;
     hazards |= info.hazards;
@@ -274,18 +286,21 @@ function judge(session: Session, batch: Batch): void {
 
 /** Ask the plugins, then find the route. False when they answered all of it. */
 function route(session: Session, batch: Batch): boolean {
-  const { router } = session.context;
+  if (session.context.router !== null && !batch.shown) show(session, batch);
+  if (batch.shown && !session.batchOpen && !needsServer(session, batch)) {
+    for (let i = 0; i < batch.opCount; i++) writeAnswer(session, batch.ops[i] as Op);
+    return false;
+  }
+  judge(session, batch);
   let executions = 0;
   let routable = false;
   let explicit = session.held !== null;
   let readOnly = session.held?.readOnly === true;
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
-    if (op.type === Frontend.EXECUTE) executions++;
-    if (op.type !== Frontend.BIND) continue;
-    executions++;
-    if (op.statement === null) continue;
-    const { info } = op.statement;
+    if (op.type === Frontend.EXECUTE || op.type === Frontend.BIND) executions++;
+    const info = runBy(op);
+    if (info === null) continue;
     if (isRoutable(info.command)) routable = true;
     if (info.command === Command.BEGIN) {
       const begin = parseBegin(trimmed(info));
@@ -293,7 +308,6 @@ function route(session: Session, batch: Batch): boolean {
       readOnly = begin.readOnly === true && begin.isolation !== "serializable";
     }
   }
-  if (router !== null && showToPlugins(session, batch, askContext(session, true, executions > 2))) return false;
   batch.prepareOnly = executions === 0;
   if (session.server !== null) {
     batch.writes = session.routeWrites;
@@ -304,166 +318,16 @@ function route(session: Session, batch: Batch): boolean {
   return true;
 }
 
-/** True when every message of the batch is answered by plugins. */
-function showToPlugins(session: Session, batch: Batch, asking: AskContext): boolean {
-  const { router, statements, bind } = session.context;
-  if (router === null || statements === null) return false;
-  let needsServer = false;
+function needsServer(session: Session, batch: Batch): boolean {
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
-    switch (op.type) {
-      case Frontend.PARSE:
-        // Asked when it is described or run; a batch that only prepares is asked here.
-        if (op.statement !== null && !isUsedLater(batch, op, i)) decidePrepared(session, batch, asking, op);
-        break;
-      case Frontend.DESCRIBE:
-        if (op.statement !== null) decidePrepared(session, batch, asking, op);
-        else op.localPortal = localPortalOf(session, batch, op.portal, i);
-        if (op.localPortal !== null) op.local = written((to) => op.localPortal?.describe(to));
-        if (op.local === null) needsServer = true;
-        break;
-      case Frontend.BIND: {
-        const statement = op.statement === null ? null : statementOf(session, op.statement.info);
-        session.localPortals?.delete(op.portal);
-        if (statement === null || op.statement === null) {
-          if (router.chain.inspects)
-            throw new PoolerError("FACTS_UNAVAILABLE", "a plugin must see every statement, and this one was prepared in SQL");
-          needsServer = true;
-          break;
-        }
-        bind.readNames(batch.buffer, op.start + HEADER_BYTES, op.end);
-        bind.readParameters(batch.buffer, op.end, op.statement.info.global.typeOids);
-        const decision = ask(router, session, batch, asking, statement, op.statement.info.command, bind, false);
-        if (decision !== null) takeBindDecision(session, batch, op, decision);
-        if (op.localPortal === null) needsServer = true;
-        else op.local = written((to) => writeEmpty(to, Backend.BIND_COMPLETE));
-        break;
-      }
-      case Frontend.EXECUTE:
-        op.localPortal = localPortalOf(session, batch, op.portal, i);
-        if (op.localPortal === null) needsServer = true;
-        else {
-          const limit = readInt32(batch.buffer, op.restStart);
-          op.local = written((to) => op.localPortal?.execute(to, Math.max(0, limit)));
-        }
-        break;
-      case Frontend.CLOSE:
-        if (op.statement === null && session.localPortals?.delete(op.portal))
-          op.local = written((to) => writeEmpty(to, Backend.CLOSE_COMPLETE));
-        else if (op.statement === null) needsServer = true;
-        break;
-    }
-  }
-  for (let i = 0; i < batch.opCount; i++) {
-    const op = batch.ops[i] as Op;
-    if (op.type === Frontend.PARSE && op.local === null && !answersLocally(batch, op)) needsServer = true;
-  }
-  if (needsServer || session.batchOpen) return false;
-  const { reply } = session.context;
-  for (let i = 0; i < batch.opCount; i++) {
-    const op = batch.ops[i] as Op;
-    if (op.local !== null) reply.bytes(op.local);
-    else if (op.type === Frontend.PARSE) writeEmpty(reply, Backend.PARSE_COMPLETE);
-    else if (op.type === Frontend.CLOSE) writeEmpty(reply, Backend.CLOSE_COMPLETE);
-  }
-  return true;
-}
-
-function statementOf(session: Session, info: StatementInfo): Statement | null {
-  const { sql } = info.global;
-  return session.context.statements?.statementsOf(sql, 0, sql.length, session.encoding, session.standardStrings).statements[0] ?? null;
-}
-
-/** A Parse whose statement is described or bound further on: those decide. */
-function isUsedLater(batch: Batch, parse: Op, at: number): boolean {
-  for (let i = at + 1; i < batch.opCount; i++) {
-    const op = batch.ops[i] as Op;
-    if ((op.type === Frontend.BIND || op.type === Frontend.DESCRIBE) && op.statement === parse.statement) return true;
+    if (op.local !== null || op.type === Frontend.SYNC || op.type === Frontend.FLUSH) continue;
+    if (op.type !== Frontend.CLOSE || op.statement === null || !session.transactionMode) return true;
   }
   return false;
 }
 
-/** A Parse that is used by nothing but what plugins answer needs no server. */
-function answersLocally(batch: Batch, parse: Op): boolean {
-  let used = false;
-  for (let i = 0; i < batch.opCount; i++) {
-    const op = batch.ops[i] as Op;
-    if (op === parse || op.statement !== parse.statement || op.type === Frontend.CLOSE) continue;
-    used = true;
-    if (op.local === null && op.localPortal === null) return false;
-  }
-  return used;
-}
-
-/** A driver prepares or describes: rewrites and intercepts count, routes do not. */
-function decidePrepared(session: Session, batch: Batch, asking: AskContext, op: Op): void {
-  const { router } = session.context;
-  const client = op.statement as ClientStatement;
-  const statement = statementOf(session, client.info);
-  if (router === null || statement === null) return;
-  const decision = ask(router, session, batch, asking, statement, client.info.command, null, true);
-  if (decision === null) return;
-  if (decision.outcome === "intercept" && decision.intercept !== null) {
-    const { columns } = decision.intercept;
-    if (op.type === Frontend.DESCRIBE) {
-      op.local = written((to) => {
-        writeParameterDescription(to, client.info.global.typeOids);
-        describeColumns(to, columns, []);
-      });
-    } else {
-      op.local = written((to) => writeEmpty(to, Backend.PARSE_COMPLETE));
-    }
-    return;
-  }
-  if (decision.rewritten !== null) op.global = rewrittenGlobal(session, client, decision);
-}
-
-function takeBindDecision(session: Session, batch: Batch, op: Op, decision: ChainDecision): void {
-  const client = op.statement as ClientStatement;
-  const { bind } = session.context;
-  if (decision.outcome === "intercept" && decision.intercept !== null) {
-    op.localPortal = new LocalPortal(decision.intercept, bind.resultFormats(batch.buffer), decision.plugin);
-    return;
-  }
-  if (decision.rewritten === null) return;
-  op.global = rewrittenGlobal(session, client, decision);
-  op.parameters = decision.rewrittenParameters;
-  if (client.columns !== null) {
-    if (op.global.columns === null) batch.unverified.push({ client, global: op.global, plugin: decision.plugin });
-    else checkColumns(client, op.global, decision.plugin);
-  }
-  op.resultFormatsStart = bind.resultFormatsStart - 2;
-}
-
-/** The client reads rows by what it was told: a rewrite that returns something else is refused. */
-export function checkColumns(client: ClientStatement, global: GlobalStatement, plugin: string): void {
-  if (client.columns === global.columns) return;
-  throw new PoolerError(
-    "PLUGIN_FAILED",
-    `plugin "${plugin}" failed: its rewrite returns other columns than the statement that was described to the client`,
-    {
-      hint: "A plugin that rewrites has to do so when the statement is prepared, too, and keep names and types of the columns.",
-    },
-  );
-}
-
-function rewrittenGlobal(session: Session, client: ClientStatement, decision: ChainDecision): StatementInfo["global"] {
-  const typeOids = decision.rewrittenParameters?.typeOids ?? client.info.global.typeOids;
-  const info = session.context.registry.internText((decision.rewritten as Statement).sql, typeOids, session.standardStrings);
-  if (session.transactionMode && info.hazards !== 0) judgeHazards(info.hazards, session.pinned ? "pin" : "error", true);
-  return info.global;
-}
-
-function localPortalOf(session: Session, batch: Batch, portal: string, before: number): LocalPortal | null {
-  const bound = boundTo(batch, portal, before);
-  if (bound !== null) {
-    if (bound.localPortal !== null) session.keepLocalPortal(portal, bound.localPortal);
-    return bound.localPortal;
-  }
-  return session.localPortals?.get(portal) ?? null;
-}
-
-function written(write: (to: MessageWriter) => void): Buffer {
-  write(small.reset());
-  return small.toBuffer();
+function writeAnswer(session: Session, op: Op): void {
+  if (op.local !== null) session.context.reply.bytes(op.local);
+  else if (op.type === Frontend.CLOSE) writeEmpty(session.context.reply, Backend.CLOSE_COMPLETE);
 }

@@ -35,6 +35,7 @@ export class Refusals {
     const { server } = this.session;
     this.session.database.counters.errors++;
     takeBack(this.session, batch);
+    this.session.localPortals = null;
     const synced = batch.endsWithSync;
     this.#runner.giveBack(batch);
     if (!synced) this.skipping = true;
