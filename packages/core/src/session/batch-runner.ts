@@ -31,6 +31,8 @@ export class BatchRunner {
   /** The batch that runs has had its Sync sent. */
   syncSent = false;
   readonly refusals: Refusals;
+  /** While a transaction has settings of its own, its statements are nobody else's. */
+  reading: string | null = null;
   /** The batch that waits for its server, its settings or its verification. */
   #batch: Batch | null = null;
   #pool: HostPool | null = null;
@@ -43,6 +45,7 @@ export class BatchRunner {
   /** The unit that runs was only prepared, with a transaction held. */
   #prepareOnly = false;
   /** Statements that the server's error in this batch has taken back. */
+  #readings = 0;
   readonly #undone = new Set<string>();
   #transactionAtMs = 0;
   #wroteAtMs = -1;
@@ -293,6 +296,7 @@ export class BatchRunner {
     if (status === TransactionStatus.IDLE) {
       counters.transactions++;
       counters.transactionMs += nowMs - this.#transactionAtMs;
+      this.reading = null;
       if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.#wroteAtMs = nowMs;
       this.#setsLocally = false;
       if (this.session.transactionMode && !this.session.pinned) this.release();
@@ -332,6 +336,7 @@ export class BatchRunner {
     this.copyIn = false;
     this.session.batchOpen = false;
     this.#effects = [];
+    this.reading = null;
     this.#undone.clear();
     this.session.tracker.rolledBack();
     if (this.session.state === "closed") return;
@@ -373,6 +378,11 @@ export class BatchRunner {
     this.session.transactionReadOnly = false;
     this.session.routeWrites = false;
     server?.release(this.session.context.clock.nowMs(), halfway || this.session.insideCopyData);
+  /** Until the transaction ends: a setting that changes what a text means is not the session's, or not yet. */
+  readsOtherwise(): void {
+    this.reading ??= `\0${this.session.id}.${++this.#readings}`;
+  }
+
   }
 
   /** The server never got to a message that changed the statement `name`: the client has what it had before the batch. */

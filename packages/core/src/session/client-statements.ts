@@ -50,10 +50,10 @@ export class StatementRegistry {
     return this.#byText.size;
   }
 
-  /** `parse` has been read from `buffer`; its body ends at `end`. */
-  intern(buffer: Buffer, parse: ParseMessage, end: number, standardStrings: boolean): StatementInfo {
+  /** `parse` has been read from `buffer`; its body ends at `end`. `reading`: see Settings. */
+  intern(buffer: Buffer, parse: ParseMessage, end: number, reading: string, standardStrings: boolean): StatementInfo {
     // Text, NUL, count and type OIDs stand side by side in the message: together they are the key.
-    const key = (standardStrings ? "s" : "b") + buffer.latin1Slice(parse.sqlStart, end);
+    const key = `${standardStrings ? "s" : "b"}${reading}\0${buffer.latin1Slice(parse.sqlStart, end)}`;
     const known = this.#byText.get(key);
     if (known !== undefined) return known;
     const sql = Buffer.from(buffer.subarray(parse.sqlStart, parse.sqlEnd));
@@ -61,8 +61,8 @@ export class StatementRegistry {
   }
 
   /** A text that a plugin made. */
-  internText(sql: Buffer, typeOids: readonly number[], standardStrings: boolean): StatementInfo {
-    const key = `${standardStrings ? "S" : "B"}${typeOids.join()}\0${sql.latin1Slice()}`;
+  internText(sql: Buffer, typeOids: readonly number[], reading: string, standardStrings: boolean): StatementInfo {
+    const key = `${standardStrings ? "S" : "B"}${reading}\0${typeOids.join()}\0${sql.latin1Slice()}`;
     return this.#byText.get(key) ?? this.#add(key, sql, typeOids, standardStrings);
   }
 

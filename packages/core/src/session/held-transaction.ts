@@ -9,8 +9,10 @@ import { Frontend } from "../protocol/codes.js";
 import type { MessageWriter } from "../protocol/message-writer.js";
 import { Expect, Hide, type ReplyQueue } from "../server/reply-queue.js";
 import { Command } from "../sql/lexer.js";
+import { parseReset, parseSet } from "../sql/session-statements.js";
 import { parseBegin, parseEnd, parseRelease, parseRollbackTo, parseSavepoint, parseSetTransaction } from "../sql/transaction-statements.js";
 import { effectOfText, type SessionEffect } from "./session-effects.js";
+import { changesReading } from "./settings.js";
 
 interface HeldStatement {
   readonly command: number;
@@ -161,6 +163,15 @@ export class HeldTransaction {
   }
 
   #truncate(name: string | null, keepSavepoint: boolean): void {
+  /** Statements that are parsed in it may come to mean something else. */
+  get changesReading(): boolean {
+    return this.statements.some(({ command, text }) => {
+      if (!reportsSettings(command)) return false;
+      const name = command === Command.RESET ? parseReset(text)?.name : parseSet(text)?.name;
+      return name === null || name === undefined || changesReading(name);
+    });
+  }
+
     for (let i = this.statements.length - 1; i > 0; i--) {
       if (this.statements[i]?.savepoint !== name || name === null) continue;
       if (keepSavepoint) {

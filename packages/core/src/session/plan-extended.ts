@@ -91,7 +91,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
       });
     }
   }
-  const info = registry.intern(buffer, parse, op.end, session.standardStrings);
+  const info = registry.intern(buffer, parse, op.end, session.readingNow(), session.standardStrings);
   op.statement = { name, info, told: null, unsent: false };
   op.before = before;
   op.global = info.global;

@@ -27,7 +27,7 @@ import { Intake, type IntakeTarget } from "./intake.js";
 import type { LocalPortal } from "./local-portal.js";
 import { endsWithSync } from "./refusals.js";
 import { SettingsTracker } from "./session-effects.js";
-import type { Settings } from "./settings.js";
+import { changesReading, type Settings } from "./settings.js";
 
 export type SessionState = "idle" | "waiting" | "preparing" | "verifying" | "active" | "closed";
 
@@ -109,6 +109,12 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
 
   get settings(): Settings {
     return this.tracker.current;
+  }
+
+  /** What a text means that is parsed now, see Settings. */
+  readingNow(): string {
+    if (this.held?.changesReading) this.#runner.readsOtherwise();
+    return this.#runner.reading ?? this.settings.reading;
   }
 
   get transactionMode(): boolean {
@@ -287,6 +293,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     else return;
     this.chainSession.generation++;
   }
+    if (this.state === "active" && changesReading(name.toLowerCase())) this.#runner.readsOtherwise();
 
   onSkipping(): void {
     if (this.batchOpen || this.state !== "active") return;

@@ -7,9 +7,34 @@ export interface Settings {
   readonly key: string;
   /** Lower-case name → the statement that makes the setting. */
   readonly entries: ReadonlyMap<string, string>;
+  /** Equal for settings by which a statement's text, when it is parsed, comes to mean the same. */
+  readonly reading: string;
 }
 
-export const noSettings: Settings = { key: "", entries: new Map() };
+export const noSettings: Settings = { key: "", entries: new Map(), reading: "" };
+
+/**
+ * Constants are read when a statement is parsed, not when it runs. search_path is not here: PostgreSQL itself looks whether
+ * it is still the one that a statement was parsed with.
+ */
+const readingNames = new Set([
+  "array_nulls",
+  "backslash_quote",
+  "client_encoding",
+  "datestyle",
+  "intervalstyle",
+  "lc_monetary",
+  "standard_conforming_strings",
+  "timezone",
+  "timezone_abbreviations",
+  "transform_null_equals",
+  "xmloption",
+]);
+
+/** Does the setting change what a statement's text means? `name` in lower case. */
+export function changesReading(name: string): boolean {
+  return readingNames.has(name);
+}
 
 /** SET SESSION CHARACTERISTICS AS TRANSACTION sets several at once. */
 export const CHARACTERISTICS = "session characteristics";
@@ -17,7 +42,8 @@ export const CHARACTERISTICS = "session characteristics";
 function settingsOf(entries: ReadonlyMap<string, string>): Settings {
   if (entries.size === 0) return noSettings;
   const names = [...entries.keys()].sort();
-  return { key: names.map((name) => `${name}\0${entries.get(name)}`).join("\0"), entries };
+  const keyOf = (chosen: readonly string[]): string => chosen.map((name) => `${name}\0${entries.get(name)}`).join("\0");
+  return { key: keyOf(names), entries, reading: keyOf(names.filter(changesReading)) };
 }
 
 export function withSetting(settings: Settings, name: string, statement: string): Settings {

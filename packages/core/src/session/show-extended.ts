@@ -141,7 +141,12 @@ function showBind(session: Session, batch: Batch, asking: AskContext, op: Op, at
 function replace(session: Session, op: Op, decision: ChainDecision): void {
   const client = op.statement as ClientStatement;
   const typeOids = decision.rewrittenParameters?.typeOids ?? client.info.global.typeOids;
-  op.rewritten = session.context.registry.internText((decision.rewritten as Statement).sql, typeOids, session.standardStrings);
+  op.rewritten = session.context.registry.internText(
+    (decision.rewritten as Statement).sql,
+    typeOids,
+    session.readingNow(),
+    session.standardStrings,
+  );
   op.global = op.rewritten.global;
   op.parameters = decision.rewrittenParameters;
 }
