@@ -52,6 +52,59 @@ fn a_union_of_hundreds_is_read() {
     assert_eq!(plan.route(&sharding, &bound(), SHARDS), int(5));
 }
 
+/// `{"kind": {"field": inner, …rest}}`, the inner tree moved, since copying it at each step would take long.
+fn wrap(kind: &str, field: &str, inner: serde_json::Value, rest: serde_json::Value) -> serde_json::Value {
+    let mut fields = rest;
+    fields[field] = inner;
+    let mut node = json!({});
+    node[kind] = fields;
+    node
+}
+
+/// As deep as the SDK lets a tree be, which is a thousand levels of JSON.
+#[test]
+fn the_deepest_trees_do_not_exhaust_the_stack() {
+    // Half of what the host gives plugins; built for release they need a quarter of that.
+    const STACK_BYTES: usize = 4 << 20;
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(read_the_deepest_trees);
+    thread.unwrap().join().unwrap();
+}
+
+fn read_the_deepest_trees() {
+    let sharding = sharding(CONFIG);
+    let table = json!({"RangeVar": {"relname": "users"}});
+    let condition = parse("SELECT * FROM users WHERE id = 5")["stmts"][0]["stmt"]["SelectStmt"]["whereClause"].clone();
+
+    let mut joins = table.clone();
+    let mut alternatives = condition.clone();
+    let mut queries = parse("SELECT * FROM users WHERE id = 5")["stmts"][0]["stmt"].clone();
+    for _ in 0..480 {
+        joins = wrap("JoinExpr", "larg", joins, json!({"jointype": "JOIN_LEFT", "rarg": table, "quals": condition}));
+    }
+    for level in 0..320 {
+        let mut parts = json!([null, condition]);
+        parts[0] = alternatives;
+        let operator = if level % 2 == 0 { "OR_EXPR" } else { "AND_EXPR" };
+        alternatives = wrap("BoolExpr", "args", parts, json!({"boolop": operator}));
+    }
+    for _ in 0..160 {
+        let from = wrap("RangeSubselect", "subquery", queries, json!({"alias": {"aliasname": "q"}}));
+        let mut list = json!([null]);
+        list[0] = from;
+        queries = wrap("SelectStmt", "fromClause", list, json!({}));
+    }
+    let plain = json!({"SelectStmt": {"fromClause": [table], "whereClause": condition}});
+    let (mut of_joins, mut of_alternatives) = (plain.clone(), plain);
+    of_joins["SelectStmt"]["fromClause"][0] = joins;
+    of_alternatives["SelectStmt"]["whereClause"] = alternatives;
+    for (statement, answers) in [(of_joins, false), (of_alternatives, true), (queries, true)] {
+        let mut tree = json!({"stmts": [{"stmt": null}]});
+        tree["stmts"][0]["stmt"] = statement;
+        let answer = Plan::of_tree(&sharding, &tree).unwrap().route(&sharding, &bound(), SHARDS);
+        assert_eq!(answer == int(5), answers, "{answer:?}");
+    }
+}
+
 fn parse(sql: &str) -> serde_json::Value {
     TREES.get(sql)
 }
