@@ -12,11 +12,12 @@ import { type Batch, NEVER_WROTE } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import { checkColumns } from "./columns.js";
 import { sendBatch, sendVerification } from "./dispatch.js";
+import { HeldTransaction } from "./held-transaction.js";
 import { planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
 import { endsWithSync, messageOf, Refusals } from "./refusals.js";
 import type { Session } from "./session.js";
-import type { SessionEffect } from "./session-effects.js";
+import { leavesOpen, type SessionEffect } from "./session-effects.js";
 import { sameSettings, settingsDifference } from "./settings.js";
 
 /** A batch that nothing of was sent is started again this often when its host or server is lost. */
@@ -40,8 +41,6 @@ export class BatchRunner {
   #statusBefore: number = TransactionStatus.IDLE;
   /** SET LOCAL was seen in the transaction: settings change at its end. */
   #setsLocally = false;
-  /** The server was lost while a transaction was open and nothing ran. */
-  #lost: PoolerError | null = null;
   /** The unit that runs was only prepared, with a transaction held. */
   #prepareOnly = false;
   /** Statements that the server's error in this batch has taken back. */
@@ -76,7 +75,6 @@ export class BatchRunner {
     this.session.database.counters.queries++;
     let toServer: boolean;
     try {
-      if (this.#lost !== null) throw this.#takeLost();
       if (this.session.database.removed)
         throw new PoolerError("UNKNOWN_DATABASE", `database "${this.session.database.config.name}" was taken out of the configuration`);
       if (buffer[start] === Frontend.QUERY) toServer = planQuery(this.session, batch);
@@ -331,6 +329,7 @@ export class BatchRunner {
     const wasOpen = this.session.server !== null && this.session.server.status !== TransactionStatus.IDLE;
     const { batchOpen } = this.session;
     const synced = this.syncSent;
+    const effects = this.#effects;
     this.session.server = null;
     this.session.route = null;
     this.copyIn = false;
@@ -346,28 +345,27 @@ export class BatchRunner {
     }
     if (wasIdle) {
       // In a transaction: the client hears of it with its next statement.
-      this.#lost = error;
+      this.session.held = HeldTransaction.lost(error);
       return;
     }
     this.session.state = "idle";
     if (batch !== null) {
+      if (wasOpen) this.session.held = HeldTransaction.lost(null);
       // Nothing of it was sent yet.
       if (!wasOpen && this.#restarts++ < mostRestarts) this.#start(batch);
       else this.refusals.refuse(batch, error);
     } else {
       this.session.database.counters.errors++;
+      // What else the client does in the transaction, or has sent behind its BEGIN, must not run on its own.
+      const wasBegun = this.#statusBefore !== TransactionStatus.IDLE;
+      if (leavesOpen(effects, wasBegun) && (wasBegun || this.session.sentAhead)) this.session.held ??= HeldTransaction.lost(null);
+      this.session.held?.fail();
       const reply = this.session.context.reply.reset().bytes(messageOf(error));
       if (batchOpen && !synced) this.refusals.skipping = true;
       else writeReadyForQuery(reply, this.session.status);
       this.session.sendReply();
     }
     this.session.pump();
-  }
-
-  #takeLost(): PoolerError {
-    const error = this.#lost as PoolerError;
-    this.#lost = null;
-    return error;
   }
 
   /** The transaction is over: the server goes back. */

@@ -58,7 +58,7 @@ export function canHold(text: string): boolean {
   return parseBegin(text).valid;
 }
 
-export function transactionFailed(): PoolerError {
+function transactionFailed(): PoolerError {
   return new PoolerError("IN_FAILED_TRANSACTION", "current transaction is aborted, commands ignored until end of transaction block");
 }
 
@@ -73,6 +73,9 @@ export class HeldTransaction {
   /** A hot standby refuses it, so it is never sent to one. */
   serializable: boolean;
 
+  /** Why it has failed, as long as the client has not been told. */
+  #untold: PoolerError | null = null;
+
   constructor(begin: string) {
     const options = parseBegin(begin);
     this.readOnly = options.readOnly;
@@ -80,10 +83,31 @@ export class HeldTransaction {
     this.statements.push({ command: Command.BEGIN, text: begin, savepoint: null, effects: [] });
   }
 
+  /**
+   * What is left of a transaction whose server was lost: nothing but that it has failed, so that no statement which belongs to it
+   * runs on its own. `untold`: the client has yet to hear of it.
+   */
+  static lost(untold: PoolerError | null): HeldTransaction {
+    const transaction = new HeldTransaction("BEGIN");
+    transaction.failed = true;
+    transaction.#untold = untold;
+    return transaction;
+  }
+
+  /** What a statement in a failed transaction is answered with. */
+  failure(): PoolerError {
+    return this.takeUntold() ?? transactionFailed();
+  }
+
+  takeUntold(): PoolerError | null {
+    const untold = this.#untold;
+    this.#untold = null;
+    return untold;
+  }
+
   /** "over": the transaction has ended. Throws what PostgreSQL would answer. */
   run(command: number, text: string): { readonly answer: HeldAnswer; readonly over: boolean } {
-    if (this.failed && command !== Command.COMMIT && command !== Command.ROLLBACK && command !== Command.ROLLBACK_TO)
-      throw transactionFailed();
+    if (this.failed && command !== Command.COMMIT && command !== Command.ROLLBACK && command !== Command.ROLLBACK_TO) throw this.failure();
     switch (command) {
       case Command.BEGIN:
         return this.#join(

@@ -35,6 +35,8 @@ export class Intake {
   #rest = 0;
   #passing = false;
   #busy = false;
+  /** Bytes behind the unit that is being handed over. */
+  #ahead = 0;
   #full = false;
 
   constructor(target: IntakeTarget, limits: LimitsConfig) {
@@ -45,6 +47,11 @@ export class Intake {
   /** A part of a CopyData was passed on, the rest has not come. */
   get insideCopyData(): boolean {
     return this.#rest > 0 && this.#passing;
+  }
+
+  /** The client has sent something behind the unit that was handed over last: without having seen its answer. */
+  get hasMore(): boolean {
+    return this.#busy ? this.#ahead > 0 : this.#inboxEnd > this.#inboxStart;
   }
 
   /** Bytes have come. Throws PoolerError for what cannot be a message. */
@@ -136,12 +143,14 @@ export class Intake {
       }
       if (!isExtended(type)) {
         if (stop > end) return at;
+        this.#ahead = end - stop;
         target.onUnit(buffer, at, stop);
         at = stop;
         continue;
       }
       const unitEnd = this.#extendedEnd(buffer, at, end);
       if (unitEnd === at) return at;
+      this.#ahead = end - unitEnd;
       target.onUnit(buffer, at, unitEnd);
       at = unitEnd;
     }

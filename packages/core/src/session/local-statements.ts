@@ -7,7 +7,7 @@ import type { MessageWriter } from "../protocol/message-writer.js";
 import { Command } from "../sql/lexer.js";
 import { parseDeallocate, parseDiscard } from "../sql/session-statements.js";
 import { parseEnd, parseRelease, parseRollbackTo, parseSavepoint } from "../sql/transaction-statements.js";
-import { beginTag, canHold, HeldTransaction, joinsHeld, transactionFailed } from "./held-transaction.js";
+import { beginTag, canHold, HeldTransaction, joinsHeld } from "./held-transaction.js";
 import type { Session } from "./session.js";
 
 /** Where a text ends up after some of its statements: simulated before anything is done. */
@@ -76,7 +76,7 @@ export function refuseDeallocate(session: Session, command: number, text: () => 
 export function runLocally(session: Session, command: number, text: string, to: MessageWriter): void {
   switch (command) {
     case Command.DEALLOCATE: {
-      if (session.held?.failed) throw transactionFailed();
+      if (session.held?.failed) throw session.held.failure();
       const name = parseDeallocate(text)?.name ?? null;
       if (name === null) session.statements.clear();
       else if (!session.statements.delete(name)) throw new PoolerError("STATEMENT_MISSING", `prepared statement "${name}" does not exist`);
@@ -98,6 +98,11 @@ export function runLocally(session: Session, command: number, text: string, to: 
     writeError(to, { severity: "WARNING", sqlstate: "25P01", message: "there is no transaction in progress" });
     writeCommandComplete(to, command === Command.COMMIT ? "COMMIT" : "ROLLBACK");
     return;
+  }
+  const untold = command === Command.ROLLBACK ? null : held.takeUntold();
+  if (untold !== null) {
+    if (command === Command.COMMIT) session.held = null; // what it should have committed is lost: that is its answer
+    throw untold;
   }
   const { answer, over } = held.run(command, text);
   if (answer.warning !== null) writeError(to, { severity: "WARNING", ...answer.warning });

@@ -12,7 +12,6 @@ import { askContext, isRoutable } from "./asking.js";
 import type { Batch, Op } from "./batch.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import { judgeHazards } from "./hazards.js";
-import { transactionFailed } from "./held-transaction.js";
 import { answeredLocally, type HoldState, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
 import { isChanged, showExtended } from "./show-extended.js";
@@ -24,7 +23,7 @@ export function planExtended(session: Session, batch: Batch): boolean {
   try {
     readMessages(session, batch);
     if (runsLocally(session, batch)) return false;
-    if (session.held?.failed) throw transactionFailed();
+    if (session.held?.failed) throw session.held.failure();
     judge(session, batch);
     return route(session, batch);
   } catch (error) {

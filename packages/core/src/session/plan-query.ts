@@ -8,7 +8,6 @@ import { parseBegin } from "../sql/transaction-statements.js";
 import { ask, askContext, isRoutable } from "./asking.js";
 import type { Batch } from "./batch.js";
 import { judgeHazards } from "./hazards.js";
-import { transactionFailed } from "./held-transaction.js";
 import { LocalPortal } from "./local-portal.js";
 import { answeredLocally, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
@@ -39,8 +38,11 @@ export function planQuery(session: Session, batch: Batch): boolean {
   if (runsLocally(session, text, lexed)) return false;
   if (session.held?.failed) {
     // What follows the end of the failed transaction in the same string runs; anything else is refused.
-    if (lexed.commands[0] !== Command.ROLLBACK && lexed.commands[0] !== Command.COMMIT) throw transactionFailed();
+    const { held } = session;
+    if (lexed.commands[0] !== Command.ROLLBACK && lexed.commands[0] !== Command.COMMIT) throw held.failure();
     session.held = null;
+    const untold = held.takeUntold();
+    if (untold !== null && lexed.commands[0] === Command.COMMIT) throw untold;
   }
   if (lexed.count > 1 && (lexed.flags & LexFlag.HAS_SQL_PREPARED) !== 0)
     for (let i = 0; i < lexed.count && !lexed.overflow; i++)

@@ -8,8 +8,10 @@ import { Expect, Hide } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import type { Batch } from "./batch.js";
 import type { BatchRunner } from "./batch-runner.js";
+import { HeldTransaction } from "./held-transaction.js";
 import { takeBack } from "./plan-extended.js";
 import type { Session } from "./session.js";
+import { leavesOpen } from "./session-effects.js";
 
 /** No grammar takes it, so that the server's transaction fails; what stands in the server's log names the cause. */
 const poison = "pooler refused the statement of this client";
@@ -35,6 +37,7 @@ export class Refusals {
     const { server } = this.session;
     this.session.database.counters.errors++;
     takeBack(this.session, batch);
+    const isOrphaned = server === null && this.session.sentAhead && leavesOpen(batch.effects, false);
     this.session.localPortals = null;
     const synced = batch.endsWithSync;
     this.#runner.giveBack(batch);
@@ -50,6 +53,8 @@ export class Refusals {
       this.#poison(server, reply.toBuffer());
       return;
     }
+    // What the client has sent behind its BEGIN must not run without the transaction.
+    if (isOrphaned) this.session.held ??= HeldTransaction.lost(null);
     this.session.held?.fail();
     if (synced) writeReadyForQuery(reply, this.session.status);
     this.session.sendReply();

@@ -22,6 +22,16 @@ const begin: SessionEffects = { effects: [{ kind: "begin" }], unclear: false };
 const commit: SessionEffects = { effects: [{ kind: "commit" }], unclear: false };
 const rollback: SessionEffects = { effects: [{ kind: "rollback" }], unclear: false };
 
+/** Is a transaction open when statements with these effects have run? `wasOpen`: one was, before. */
+export function leavesOpen(effects: readonly SessionEffect[], wasOpen: boolean): boolean {
+  let open = wasOpen;
+  for (const { kind } of effects) {
+    if (kind === "begin") open = true;
+    else if (kind === "commit" || kind === "rollback") open = false;
+  }
+  return open;
+}
+
 /** Effects of the statements that were lexed in `buffer`. Allocates for SETs and savepoints only. */
 export function effectsOf(buffer: Buffer, lexed: Lexed): SessionEffects {
   if ((lexed.flags & (LexFlag.HAS_SET | LexFlag.HAS_TRANSACTION_CONTROL)) === 0) return noEffects;

@@ -173,6 +173,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   // --- The client's wire
 
   onBytes(chunk: Buffer, start: number, end: number): void {
+    if (this.state === "closed") return;
     this.database.counters.bytesFromClients += end - start;
     try {
       this.#intake.take(chunk, start, end);
@@ -203,6 +204,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   /** The server has the beginning of a CopyData whose end has not come. */
   get insideCopyData(): boolean {
     return this.#intake.insideCopyData;
+  }
+
+  /** The client went on before it saw the answer to what runs now. */
+  get sentAhead(): boolean {
+    return this.#intake.hasMore;
   }
 
   onInboxFull(full: boolean): void {
