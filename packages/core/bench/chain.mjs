@@ -97,6 +97,7 @@ function bench(title, plugins, prepare) {
     inTransaction: false,
     readOnly: false,
     firstStatement: true,
+    routable: true,
     prepareOnly: false,
     severalStatements: false,
     standardStrings: true,

@@ -213,7 +213,7 @@ class Chain implements PluginChain {
     if (shard >= request.cluster.shards && shard < constants.POOLER_SHARD_ALL) {
       throw malformed(`shard is ${shard}, the cluster has ${request.cluster.shards}`);
     }
-    if (request.prepareOnly) return;
+    if (request.prepareOnly || !request.routable) return;
     if (!request.firstStatement && moves(request, role, shard)) {
       decision.plugin = member.name;
       decision.error = refusalToMove(member.name, request, role, shard);

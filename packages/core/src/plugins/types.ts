@@ -59,6 +59,8 @@ export interface ChainRequest {
   readOnly: boolean;
   /** This decides where the transaction goes; false: the route is made, only plugins that want every statement are asked. */
   firstStatement: boolean;
+  /** false: transaction control, SET and the like, which run anywhere. Only plugins that want every statement are asked, and routes do not count. */
+  routable: boolean;
   prepareOnly: boolean;
   severalStatements: boolean;
   /** standard_conforming_strings of the session: how the text of a rewrite is read. */

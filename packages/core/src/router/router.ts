@@ -51,6 +51,8 @@ export interface AskContext {
   /** The route that the transaction has, null while it has none. */
   readonly current: Route | null;
   readonly severalStatements: boolean;
+  /** What is shown as one statement holds several. */
+  readonly unsplit: boolean;
   /** standard_conforming_strings of the session. */
   readonly standardStrings: boolean;
   readonly msSinceWrite: number;
@@ -64,6 +66,7 @@ export class Router {
     inTransaction: false,
     readOnly: false,
     firstStatement: true,
+    routable: true,
     prepareOnly: false,
     severalStatements: false,
     standardStrings: true,
@@ -87,8 +90,11 @@ export class Router {
     this.chain = chain;
   }
 
-  /** Ask about one statement. The decision is valid until the next call; what it refers to may be kept. */
-  ask(context: AskContext, statement: Statement, parameters: ParameterView | null, prepareOnly: boolean): ChainDecision {
+  /**
+   * Ask about one statement. `routable`: it says something about where it belongs. The decision is valid until the next
+   * call; what it refers to may be kept.
+   */
+  ask(context: AskContext, statement: Statement, parameters: ParameterView | null, routable: boolean, prepareOnly: boolean): ChainDecision {
     const request = this.#request;
     const { current } = context;
     request.statement = statement;
@@ -98,7 +104,8 @@ export class Router {
     request.extended = context.extended;
     request.inTransaction = context.inTransaction;
     request.readOnly = context.readOnly;
-    request.firstStatement = current === null;
+    request.firstStatement = current === null && routable;
+    request.routable = routable;
     request.prepareOnly = prepareOnly;
     request.severalStatements = context.severalStatements;
     request.standardStrings = context.standardStrings;
@@ -115,7 +122,7 @@ export class Router {
   }
 
   /** Take a decision into the draft. Two shards in one batch are refused. */
-  merge(draft: RouteDraft, decision: ChainDecision, statement: Statement, severalStatements: boolean): PoolerError | null {
+  merge(draft: RouteDraft, decision: ChainDecision, statement: Statement, unsplit: boolean): PoolerError | null {
     if (decision.shard === POOLER_SHARD_ALL) {
       return new PoolerError("NOT_SUPPORTED", `plugin "${decision.plugin}" sends the statement to all shards, which is not supported`, {
         hint: "Run it on each shard by itself.",
@@ -136,7 +143,7 @@ export class Router {
     else if (decision.role === POOLER_ROLE_OPEN) draft.needsPrimary = true; // nobody said that it may be read elsewhere
     const facts = statement.facts?.facts ?? 0;
     const parsed = (facts & POOLER_FACT_PARSED) !== 0;
-    if (parsed ? (facts & WRITING) !== 0 : severalStatements) draft.needsPrimary = true;
+    if (parsed ? (facts & WRITING) !== 0 : unsplit) draft.needsPrimary = true;
     if (parsed ? (facts & (WRITING | POOLER_FACT_UNKNOWN_FUNCTION)) !== 0 : decision.role !== POOLER_ROLE_READ) draft.mayWrite = true;
     return null;
   }

@@ -10,7 +10,7 @@ import { type Batch, NEVER_WROTE } from "./batch.js";
 import type { SessionContext } from "./context.js";
 import type { Session } from "./session.js";
 
-/** Statements that say nothing about where they belong: shown to plugins that inspect, never to decide a route. */
+/** Statements that say nothing about where they belong are shown to plugins that want every one, never to decide a route. */
 export function isRoutable(command: number): boolean {
   switch (command) {
     case Command.BEGIN:
@@ -35,7 +35,8 @@ export function isRoutable(command: number): boolean {
   }
 }
 
-export function askContext(session: Session, extended: boolean, several: boolean): AskContext {
+/** `unsplit`: several statements are shown as one, since nobody can tell them apart. */
+export function askContext(session: Session, extended: boolean, several: boolean, unsplit = false): AskContext {
   const { held, server } = session;
   const inServer = server !== null && server.status !== TransactionStatus.IDLE;
   return {
@@ -46,6 +47,7 @@ export function askContext(session: Session, extended: boolean, several: boolean
     readOnly: held !== null ? held.readOnly === true : inServer && session.transactionReadOnly,
     current: server !== null ? session.route : null,
     severalStatements: several,
+    unsplit,
     standardStrings: session.standardStrings,
     msSinceWrite: session.msSinceWrite(),
   };
@@ -63,12 +65,11 @@ export function ask(
   prepareOnly: boolean,
 ): ChainDecision | null {
   const routable = isRoutable(command);
-  if (!routable && !router.chain.inspects) return null;
-  if (context.current !== null && !router.chain.wantsEveryStatement && !router.chain.inspects && !prepareOnly) return null;
-  const decision = router.ask(context, statement, parameters, prepareOnly);
+  if (!router.chain.wantsEveryStatement && (!routable || (context.current !== null && !prepareOnly))) return null;
+  const decision = router.ask(context, statement, parameters, routable, prepareOnly);
   if (decision.outcome === "error") throw refusal(decision);
   if (decision.outcome === "route" && context.current === null && routable && !prepareOnly) {
-    const error = router.merge(batch.draft, decision, decision.rewritten ?? statement, context.severalStatements);
+    const error = router.merge(batch.draft, decision, decision.rewritten ?? statement, context.unsplit);
     if (error !== null) throw error;
   }
   session.asked++;
@@ -90,13 +91,14 @@ export function askAboutStartup(context: SessionContext, session: ChainSession, 
     readOnly: false,
     current: null,
     severalStatements: false,
+    unsplit: false,
     standardStrings: true,
     msSinceWrite: NEVER_WROTE,
   };
   for (const text of statements) {
     const sql = Buffer.from(text);
     for (const statement of source.statementsOf(sql, 0, sql.length, "UTF8", true).statements) {
-      const decision = router.ask(asking, statement, null, true);
+      const decision = router.ask(asking, statement, null, false, true);
       if (decision.outcome === "error") throw refusal(decision);
     }
   }

@@ -102,7 +102,7 @@ function showToPlugins(session: Session, batch: Batch, start: number, end: numbe
   const { statements } = context.statements.statementsOf(batch.buffer, start, end, session.encoding, session.standardStrings);
   const several = statements.length > 1;
   const matches = statements.length === lexed.count && !lexed.overflow;
-  const asking = askContext(session, false, several || lexed.count > 1);
+  const asking = askContext(session, false, several || lexed.count > 1, !several && lexed.count > 1);
   const replaced: (Buffer | null)[] = [];
   const portals: LocalPortal[] = [];
   for (let i = 0; i < statements.length; i++) {
