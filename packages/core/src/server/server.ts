@@ -136,6 +136,11 @@ export class Server implements WireReader, RelayTarget {
     this.retry.forget();
   }
 
+  /** An error came in the unit that runs. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
   /** Say something for the lessee. What is expected in return has been put into `replies`. */
   send(buffer: Buffer, start: number, end: number): boolean {
     return this.wire.write(buffer, start, end);

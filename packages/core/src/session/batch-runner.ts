@@ -27,6 +27,8 @@ export class BatchRunner {
   readonly session: Session;
   /** COPY data from the client is expected. */
   copyIn = false;
+  /** CopyDone or CopyFail went to the server. */
+  copyEnded = false;
   /** The batch that runs is a simple query. */
   simple = false;
   /** The batch that runs has had its Sync sent. */
@@ -43,8 +45,8 @@ export class BatchRunner {
   #setsLocally = false;
   /** The unit that runs was only prepared, with a transaction held. */
   #prepareOnly = false;
-  /** Statements that the server's error in this batch has taken back. */
   #readings = 0;
+  /** Statements that the server's error in this batch has taken back. */
   readonly #undone = new Set<string>();
   #transactionAtMs = 0;
   #wroteAtMs = -1;
@@ -259,6 +261,7 @@ export class BatchRunner {
       this.session.held = null;
     }
     this.simple = batch.simple;
+    if (!this.session.batchOpen) this.copyEnded = false;
     this.syncSent = batch.endsWithSync;
     this.session.batchOpen = !batch.endsWithSync;
     this.session.state = "active";
@@ -376,11 +379,17 @@ export class BatchRunner {
     this.session.transactionReadOnly = false;
     this.session.routeWrites = false;
     server?.release(this.session.context.clock.nowMs(), halfway || this.session.insideCopyData);
+  }
+
+  /** The server waits for COPY data, unless all of it was sent ahead. */
+  beginCopyIn(): void {
+    this.copyIn = !this.copyEnded;
+    this.copyEnded = false;
+  }
+
   /** Until the transaction ends: a setting that changes what a text means is not the session's, or not yet. */
   readsOtherwise(): void {
     this.reading ??= `\0${this.session.id}.${++this.#readings}`;
-  }
-
   }
 
   /** The server never got to a message that changed the statement `name`: the client has what it had before the batch. */

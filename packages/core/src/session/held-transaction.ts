@@ -163,6 +163,15 @@ export class HeldTransaction {
     }
   }
 
+  /** Statements that are parsed in it may come to mean something else. */
+  get changesReading(): boolean {
+    return this.statements.some(({ command, text }) => {
+      if (!reportsSettings(command)) return false;
+      const name = command === Command.RESET ? parseReset(text)?.name : parseSet(text)?.name;
+      return name === null || name === undefined || changesReading(name);
+    });
+  }
+
   /** COMMIT would keep settings: only a server can say whether they are good. */
   get keepsSettings(): boolean {
     return this.statements.some(({ command }) => command === Command.SET || command === Command.RESET);
@@ -187,15 +196,6 @@ export class HeldTransaction {
   }
 
   #truncate(name: string | null, keepSavepoint: boolean): void {
-  /** Statements that are parsed in it may come to mean something else. */
-  get changesReading(): boolean {
-    return this.statements.some(({ command, text }) => {
-      if (!reportsSettings(command)) return false;
-      const name = command === Command.RESET ? parseReset(text)?.name : parseSet(text)?.name;
-      return name === null || name === undefined || changesReading(name);
-    });
-  }
-
     for (let i = this.statements.length - 1; i > 0; i--) {
       if (this.statements[i]?.savepoint !== name || name === null) continue;
       if (keepSavepoint) {

@@ -10,6 +10,8 @@ export interface IntakeTarget {
   readonly ready: boolean;
   /** COPY data is expected. */
   readonly copyIn: boolean;
+  /** CopyData is passed on; else it is dropped. */
+  readonly passesCopyData: boolean;
   /** Whole messages [start, end): a unit, or the first part of a long batch. The view is valid during the call only. */
   onUnit(buffer: Buffer, start: number, end: number): void;
   /** CopyData, in pieces as they come. */
@@ -129,7 +131,7 @@ export class Intake {
       if (type === Frontend.COPY_DATA) {
         // Passed on as it comes; after a COPY that failed it is dropped.
         const upTo = Math.min(stop, end);
-        this.#passing = target.copyIn;
+        this.#passing = target.passesCopyData;
         if (this.#passing) target.onCopyBytes(buffer, at, upTo);
         this.#rest = stop - upTo;
         at = upTo;

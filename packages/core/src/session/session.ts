@@ -16,6 +16,7 @@ import type { NoServerCause, Waiter } from "../pool/host-pool.js";
 import { writePoolerError } from "../protocol/backend.js";
 import { Frontend, TransactionStatus } from "../protocol/codes.js";
 import { resolveRoute } from "../router/router.js";
+import { Expect } from "../server/reply-queue.js";
 import type { Lessee, Server } from "../server/server.js";
 import type { Wire, WireReader } from "../wire/wire.js";
 import type { Batch } from "./batch.js";
@@ -201,6 +202,10 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     return this.#runner.copyIn;
   }
 
+  get passesCopyData(): boolean {
+    return this.#runner.copyIn || this.batchOpen;
+  }
+
   /** The server has the beginning of a CopyData whose end has not come. */
   get insideCopyData(): boolean {
     return this.#intake.insideCopyData;
@@ -224,14 +229,21 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     const { server } = this;
     const runner = this.#runner;
     if (server === null) return;
-    const ends = type === Frontend.COPY_DONE || type === Frontend.COPY_FAIL;
-    // A Sync that was sent before COPY began is ignored by the server: the one behind CopyDone is answered in its place.
-    const syncAhead = !runner.simple && runner.syncSent;
-    if (!ends && (runner.simple || !syncAhead)) {
-      if (type === Frontend.SYNC || type === Frontend.FLUSH) return; // ignored by the server during COPY, too
+    if (type === Frontend.COPY_DONE || type === Frontend.COPY_FAIL) {
+      server.send(buffer, start, end);
+      runner.copyEnded = true;
+      // With a Sync ahead of the data, which the server ignores, the one behind them belongs to the COPY.
+      if (runner.simple || !runner.syncSent) runner.copyIn = false;
+      return;
+    }
+    if (runner.simple || type === Frontend.FLUSH) return; // ignored by the server during COPY, too
+    if (!runner.syncSent) {
+      server.replies.push(Expect.SYNC);
+      runner.syncSent = true;
+      this.batchOpen = false;
     }
     server.send(buffer, start, end);
-    if (ends ? !syncAhead : type === Frontend.SYNC) runner.copyIn = false;
+    if (runner.copyEnded || server.failed) runner.copyIn = false;
   }
 
   onUnit(buffer: Buffer, start: number, end: number): void {
@@ -242,7 +254,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
         return;
       case Frontend.COPY_DONE:
       case Frontend.COPY_FAIL:
-        return; // what is left of a COPY that failed
+        // What is left of a COPY that failed; in an open batch the COPY may yet begin.
+        if (!this.batchOpen) return;
+        this.#runner.copyEnded = true;
+        this.server?.send(buffer, start, end);
+        return;
       case Frontend.PASSWORD:
         throw new PoolerError("PROTOCOL_VIOLATION", "a password message came after the login");
     }
@@ -293,13 +309,13 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   onParameter(name: string, value: string): void {
+    if (this.state === "active" && changesReading(name.toLowerCase())) this.#runner.readsOtherwise();
     if (name === "client_encoding") this.encoding = this.chainSession.clientEncoding = value;
     else if (name === "standard_conforming_strings") this.standardStrings = value === "on";
     else if (name === "application_name") this.chainSession.applicationName = value;
     else return;
     this.chainSession.generation++;
   }
-    if (this.state === "active" && changesReading(name.toLowerCase())) this.#runner.readsOtherwise();
 
   onSkipping(): void {
     if (this.batchOpen || this.state !== "active") return;
@@ -309,7 +325,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   onCopyIn(): void {
-    this.#runner.copyIn = true;
+    this.#runner.beginCopyIn();
     // What the client sent ahead of it waits in the inbox; not within the server's call.
     queueMicrotask(() => this.pump());
   }
