@@ -27,7 +27,7 @@ export class BatchRunner {
   readonly session: Session;
   /** COPY data from the client is expected. */
   copyIn = false;
-  /** CopyDone or CopyFail went to the server. */
+  /** CopyDone or CopyFail went to the server, and the COPY is not over yet. */
   copyEnded = false;
   /** The batch that runs is a simple query. */
   simple = false;

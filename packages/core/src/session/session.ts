@@ -231,9 +231,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     if (server === null) return;
     if (type === Frontend.COPY_DONE || type === Frontend.COPY_FAIL) {
       server.send(buffer, start, end);
-      runner.copyEnded = true;
       // With a Sync ahead of the data, which the server ignores, the one behind them belongs to the COPY.
       if (runner.simple || !runner.syncSent) runner.copyIn = false;
+      else runner.copyEnded = true;
       return;
     }
     if (runner.simple || type === Frontend.FLUSH) return; // ignored by the server during COPY, too
