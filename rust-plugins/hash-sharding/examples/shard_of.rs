@@ -29,11 +29,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn row_hash(key: KeyType, value: &Value) -> Result<u64, Box<dyn Error>> {
     match (value.as_str(), value.get("binary").and_then(Value::as_str)) {
-        (Some(text), _) => hash_text(key, text.as_bytes(), true).map_err(|error| format!("{text:?}: {error:?}").into()),
+        (Some(text), _) => hash_text(key, text.as_bytes()).map_err(|error| format!("{text:?}: {error:?}").into()),
         (None, Some(hex)) => {
             let bytes: Result<Vec<u8>, _> =
                 (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16)).collect();
-            hash_binary(key, &bytes?, true).map_err(|error| format!("{hex}: {error:?}").into())
+            hash_binary(key, &bytes?).map_err(|error| format!("{hex}: {error:?}").into())
         }
         (None, None) if value.is_null() => Ok(NULL_ROW_HASH),
         (None, None) => Err(format!("{value} is neither a string, {{\"binary\": …}} nor null").into()),

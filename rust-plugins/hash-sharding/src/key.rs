@@ -83,13 +83,13 @@ impl fmt::Display for KeyType {
     }
 }
 
-/// The row hash of a value in its text form. `stored`: it is written to the column, not compared with it.
-pub fn hash_text(key: KeyType, text: &[u8], stored: bool) -> Result<u64, Malformed> {
+/// The row hash of a value in its text form.
+pub fn hash_text(key: KeyType, text: &[u8]) -> Result<u64, Malformed> {
     match key {
         KeyType::Smallint | KeyType::Integer | KeyType::Bigint => parse_integer(text).map(row_hash_of_integer),
         KeyType::Uuid => parse_uuid(text).map(|uuid| row_hash_of_bytes(&uuid)),
         KeyType::Text => Ok(row_hash_of_bytes(text)),
-        KeyType::Varchar(limit) => Ok(row_hash_of_bytes(if stored { cut_to(text, limit) } else { text })),
+        KeyType::Varchar(limit) => Ok(row_hash_of_bytes(cut_to(text, limit))),
         KeyType::Bytea => match hex_digits(text) {
             None if !text.contains(&b'\\') => Ok(row_hash_of_bytes(text)),
             _ => parse_bytea(text).map(|bytes| row_hash_of_bytes(&bytes)),
@@ -98,12 +98,12 @@ pub fn hash_text(key: KeyType, text: &[u8], stored: bool) -> Result<u64, Malform
 }
 
 /// The row hash of a value in its binary form.
-pub fn hash_binary(key: KeyType, bytes: &[u8], stored: bool) -> Result<u64, Malformed> {
+pub fn hash_binary(key: KeyType, bytes: &[u8]) -> Result<u64, Malformed> {
     match key {
         KeyType::Smallint | KeyType::Integer | KeyType::Bigint => read_integer(bytes).map(row_hash_of_integer),
         KeyType::Uuid if bytes.len() != 16 => Err(Malformed::Length(bytes.len())),
-        KeyType::Varchar(limit) if stored => Ok(row_hash_of_bytes(cut_to(bytes, limit))),
-        KeyType::Uuid | KeyType::Text | KeyType::Varchar(_) | KeyType::Bytea => Ok(row_hash_of_bytes(bytes)),
+        KeyType::Varchar(limit) => Ok(row_hash_of_bytes(cut_to(bytes, limit))),
+        KeyType::Uuid | KeyType::Text | KeyType::Bytea => Ok(row_hash_of_bytes(bytes)),
     }
 }
 
@@ -231,7 +231,7 @@ fn nibble(digit: u8) -> Result<u8, Malformed> {
 }
 
 /// What storing makes of a value in a `varchar(n)`: characters beyond the limit go when they are spaces. Others are an
-/// error of the server, whichever shard answers it.
+/// error of the server, whichever shard answers it. Compared with the column, what would be cut matches no row anywhere.
 fn cut_to(text: &[u8], limit: Option<u32>) -> &[u8] {
     let Some(limit) = limit else { return text };
     let is_start = |byte: &u8| (byte & 0xC0) != 0x80;
@@ -311,36 +311,35 @@ mod tests {
             ("", b""),
         ] {
             assert_eq!(parse_bytea(text.as_bytes()).as_deref(), Ok(bytes), "{text}");
-            assert_eq!(hash_text(KeyType::Bytea, text.as_bytes(), false), Ok(row_hash_of_bytes(bytes)), "{text}");
+            assert_eq!(hash_text(KeyType::Bytea, text.as_bytes()), Ok(row_hash_of_bytes(bytes)), "{text}");
         }
         for text in [r"\x0", r"\x0 0", r"\xzz", r"a\400", r"a\1", r"a\"] {
-            assert_eq!(hash_text(KeyType::Bytea, text.as_bytes(), false), Err(Malformed::Syntax), "{text}");
+            assert_eq!(hash_text(KeyType::Bytea, text.as_bytes()), Err(Malformed::Syntax), "{text}");
         }
     }
 
     #[test]
     fn binary_integers_hash_by_value_whatever_their_width() {
-        let hash = hash_text(KeyType::Bigint, b"-7", false).unwrap();
-        assert_eq!(hash_binary(KeyType::Bigint, &(-7_i16).to_be_bytes(), false), Ok(hash));
-        assert_eq!(hash_binary(KeyType::Bigint, &(-7_i32).to_be_bytes(), false), Ok(hash));
-        assert_eq!(hash_binary(KeyType::Smallint, &(-7_i64).to_be_bytes(), false), Ok(hash));
-        assert_eq!(hash_binary(KeyType::Bigint, &[0; 3], false), Err(Malformed::Length(3)));
-        assert_eq!(hash_binary(KeyType::Bigint, &[], false), Err(Malformed::Length(0)));
-        assert_eq!(hash_binary(KeyType::Uuid, &[0; 15], false), Err(Malformed::Length(15)));
+        let hash = hash_text(KeyType::Bigint, b"-7").unwrap();
+        assert_eq!(hash_binary(KeyType::Bigint, &(-7_i16).to_be_bytes()), Ok(hash));
+        assert_eq!(hash_binary(KeyType::Bigint, &(-7_i32).to_be_bytes()), Ok(hash));
+        assert_eq!(hash_binary(KeyType::Smallint, &(-7_i64).to_be_bytes()), Ok(hash));
+        assert_eq!(hash_binary(KeyType::Bigint, &[0; 3]), Err(Malformed::Length(3)));
+        assert_eq!(hash_binary(KeyType::Bigint, &[]), Err(Malformed::Length(0)));
+        assert_eq!(hash_binary(KeyType::Uuid, &[0; 15]), Err(Malformed::Length(15)));
     }
 
     #[test]
     fn what_varchar_cuts_when_it_stores_is_cut_before_hashing() {
         let key = KeyType::Varchar(Some(3));
-        let stored = |text: &str| hash_text(key, text.as_bytes(), true).unwrap();
+        let stored = |text: &str| hash_text(key, text.as_bytes()).unwrap();
         assert_eq!(stored("abc   "), row_hash_of_bytes(b"abc"));
         assert_eq!(stored("äöü "), row_hash_of_bytes("äöü".as_bytes()));
         assert_eq!(stored("ab "), row_hash_of_bytes(b"ab "));
         assert_eq!(stored("ab  "), row_hash_of_bytes(b"ab "));
-        // Compared, it is taken as it is; and what is too long otherwise the server refuses.
-        assert_eq!(hash_text(key, b"abc  ", false), Ok(row_hash_of_bytes(b"abc  ")));
+        // What is too long otherwise the server refuses.
         assert_eq!(stored("abcd"), row_hash_of_bytes(b"abcd"));
-        assert_eq!(hash_binary(key, b"abc  ", true), Ok(row_hash_of_bytes(b"abc")));
+        assert_eq!(hash_binary(key, b"abc  "), Ok(row_hash_of_bytes(b"abc")));
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Refusal {
                 FEATURE_NOT_SUPPORTED,
                 format!("{key} has characters that are not ASCII, in another encoding than the server's"),
                 Some(format!(
-                    "Set client_encoding to {server_encoding}: the shard depends on the bytes that the server stores."
+                    "Send it as a parameter with client_encoding = {server_encoding}: the shard depends on the bytes that the server stores."
                 )),
             ),
         };

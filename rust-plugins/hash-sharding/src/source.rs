@@ -21,8 +21,6 @@ pub(crate) struct Parameter {
     pub key: KeyType,
     /// A cast such as `$1::text::bigint` makes the server take it as text.
     pub textual: bool,
-    /// It is written to the column, not compared with it.
-    pub stored: bool,
     pub null: Null,
 }
 
@@ -169,8 +167,7 @@ impl Parameter {
         if holds_text && !bytes.is_ascii() && !arguments.text_is_stored_as_sent() {
             return Err(Failure::Encoding);
         }
-        let hashed =
-            if binary { hash_binary(self.key, bytes, self.stored) } else { hash_text(self.key, bytes, self.stored) };
+        let hashed = if binary { hash_binary(self.key, bytes) } else { hash_text(self.key, bytes) };
         Ok(hashed?)
     }
 

@@ -105,7 +105,8 @@ impl Facts {
         best.cloned()
     }
 
-    fn step(&self, steps: usize) {
+    /// Counts work that was done.
+    pub(super) fn step(&self, steps: usize) {
         self.steps.set(self.steps.get().saturating_add(steps.try_into().unwrap_or(u32::MAX)));
     }
 

@@ -170,8 +170,8 @@ fn settle_trees(trees: &[&Tree], facts: &Facts, mut set: Set) -> Vec<FactId> {
                 },
             }
         }
-        let before = outer.len();
-        let mut still_outer = Vec::with_capacity(before);
+        facts.step(set.order.len());
+        let mut still_outer = Vec::with_capacity(outer.len());
         let mut changed = false;
         for (join, kind) in outer {
             let reduced = join.reduce(kind, facts, &set.order);

@@ -230,6 +230,9 @@ fn selects_own_column(targets: &[Value], relations: &[Relation<'_>]) -> bool {
         let Some(fields) = body(value, "ColumnRef").map(|column| column.list("fields")) else { return false };
         let is_star = fields.last().is_some_and(|field| body(field, "A_Star").is_some());
         let names: Vec<_> = fields.iter().filter_map(tree::string).collect();
+        if is_call_by_dot(value) {
+            return false;
+        }
         match *names.as_slice() {
             [] => is_star && !relations.is_empty(),
             [name] if !is_star => relations.iter().any(|relation| relation.columns.iter().any(|(own, _)| *own == name)),
@@ -237,6 +240,23 @@ fn selects_own_column(targets: &[Value], relations: &[Relation<'_>]) -> bool {
             _ => false,
         }
     })
+}
+
+/// `u.count` is `count(u)` when u has no such column: of PostgreSQL's aggregates, those that take whole rows.
+fn is_call_by_dot(value: &Value) -> bool {
+    let Some([.., _, last]) = body(value, "ColumnRef").map(|column| column.list("fields")) else { return false };
+    let aggregates = [
+        "count",
+        "array_agg",
+        "json_agg",
+        "json_agg_strict",
+        "jsonb_agg",
+        "jsonb_agg_strict",
+        "any_value",
+        "min",
+        "max",
+    ];
+    tree::string(last).is_some_and(|name| aggregates.contains(&name))
 }
 
 struct FunctionCalls {
@@ -250,6 +270,7 @@ impl FunctionCalls {
         for clause in clauses.into_iter().flatten() {
             each_object(clause, |value, fields| {
                 calls.any |= matches!(tagged(value), Some(("FuncCall" | "JsonObjectAgg" | "JsonArrayAgg", _)));
+                calls.any |= is_call_by_dot(value);
                 // OVER has a field of its own, in whatever kind of call.
                 calls.window |= fields.has("over");
                 true

@@ -41,7 +41,7 @@ impl From<String> for Unusable {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     pub(super) key: KeyType,
-    /// Written to the column, not compared with it.
+    /// Written to the column, not compared with it: collations do not matter then.
     pub(super) stored: bool,
     pub(super) null: Null,
     /// False inside PREPARE, whose parameters come with EXECUTE.
@@ -130,7 +130,7 @@ impl Wanted {
             // The parse tree is UTF-8, whatever the client sent.
             return Err(Failure::Encoding.into());
         }
-        let hash = hash_text(self.key, value.as_bytes(), self.stored).map_err(Failure::from)?;
+        let hash = hash_text(self.key, value.as_bytes()).map_err(Failure::from)?;
         Ok(Source::Hash(hash))
     }
 
@@ -140,7 +140,7 @@ impl Wanted {
         if !self.parameters {
             return Err("its value is a parameter of PREPARE, which only EXECUTE gives".into());
         }
-        Ok(Parameter { index, key: self.key, textual, stored: self.stored, null: self.null })
+        Ok(Parameter { index, key: self.key, textual, null: self.null })
     }
 
     fn null(&self) -> Result<Option<Source>, Unusable> {

@@ -116,6 +116,9 @@ impl<'a> Analysis<'a> {
     /// The values that a column of a query can have when it is stored as a key.
     pub(super) fn stored(&self, level: &Level, column: &Column<'a>, key: KeyType) -> Result<Rc<[Source]>, Unusable> {
         match self.detached(level, column) {
+            Column::Keys { ty, certain: true, .. } if is_cut_on_its_way(ty, key) => {
+                Err("its value may be cut when it is stored".into())
+            }
             Column::Keys { ty, sources, certain: true } if ty.family() == key.family() => Ok(sources),
             Column::Items { items, certain: true } => Ok(self.wanted_of(key, true, Null::IsAKey).all(&items)?.into()),
             Column::Keys { certain: false, .. } | Column::Items { certain: false, .. } => {
@@ -123,5 +126,14 @@ impl<'a> Analysis<'a> {
             }
             _ => Err("its value comes from a query that does not say it".into()),
         }
+    }
+}
+
+/// From a column to a shorter one: the hash is of the value as it was.
+fn is_cut_on_its_way(from: KeyType, to: KeyType) -> bool {
+    match (from, to) {
+        (KeyType::Varchar(Some(from)), KeyType::Varchar(Some(to))) => from > to,
+        (KeyType::Text | KeyType::Varchar(None), KeyType::Varchar(Some(_))) => true,
+        _ => false,
     }
 }

@@ -156,6 +156,9 @@ fn aggregates_without_a_group_have_a_row_without_rows() {
     missing(
         "SELECT * FROM users u, LATERAL (SELECT 1 FROM posts p WHERE p.user_id = u.id AND p.user_id = 5 GROUP BY ()) q",
     );
+    missing(
+        "SELECT * FROM users u WHERE EXISTS (SELECT p.count FROM posts p WHERE p.user_id = u.id AND p.user_id = 5)",
+    );
     goes("SELECT * FROM users u WHERE EXISTS (SELECT 1 FROM posts p WHERE p.user_id = u.id AND p.user_id = 5)", int(5));
 }
 
