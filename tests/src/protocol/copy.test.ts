@@ -59,7 +59,9 @@ const conversations: Readonly<Record<string, readonly Step[]>> = {
     ["Z", data("1\tone\n"), copyFail("no more")],
     ["Z", count],
   ],
-  "COPY in of a table that is not there, data sent ahead": [["ZZ", query("COPY no_such_table FROM STDIN"), data("1\tone\n"), copyDone(), count]],
+  "COPY in of a table that is not there, data sent ahead": [
+    ["ZZ", query("COPY no_such_table FROM STDIN"), data("1\tone\n"), copyDone(), count],
+  ],
   "COPY in of a row that does not fit, more rows behind it": [
     ["G", query(copyIn)],
     ["E", data("x\tone\n"), copyDone()],

@@ -257,7 +257,8 @@ export class BatchRunner {
     if (batch.setsLocally || (held !== null && !prepareOnly)) this.#setsLocally = true;
     sendBatch(this.session, server, batch, prepareOnly ? this.session.status : 0);
     if (held !== null && !prepareOnly) {
-      this.#effects = [...held.effects, ...batch.effects];
+      // Whatever becomes of the statement: what was held came before it.
+      this.session.tracker.succeeded(held.effects, true);
       this.session.held = null;
     }
     this.simple = batch.simple;
@@ -437,7 +438,9 @@ export class BatchRunner {
     if (stateBefore === "waiting") this.#pool?.forget(session);
     const { server } = session;
     if (server === null) return;
-    if (session.pinned || !session.transactionMode) server.unknownState = true;
+    // COMMIT AND CHAIN may have kept settings in the transaction that is rolled back now.
+    const isSettled = sameSettings(server.settings, session.settings);
+    if (session.pinned || !session.transactionMode || !isSettled) server.unknownState = true;
     if (stateBefore === "active") this.#cancelServer(server);
     this.release(stateBefore !== "idle");
   }
