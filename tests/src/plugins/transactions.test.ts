@@ -161,7 +161,9 @@ describe("a string of several statements", () => {
   test("may begin and end a transaction", async () => {
     const client = await rig.client();
     expect(shortly(await client.query(`BEGIN; ${insert(5)}; COMMIT`))).toBe("C(BEGIN) C(INSERT 0 1) C(COMMIT) Z(I)");
-    expect(shortly(await client.query(`BEGIN; ${where("read 1")}; COMMIT`))).toMatch(/^C\(BEGIN\) T D\(\d+\) C\(SELECT 1\) C\(COMMIT\) Z\(I\)$/);
+    expect(shortly(await client.query(`BEGIN; ${where("read 1")}; COMMIT`))).toMatch(
+      /^C\(BEGIN\) T D\(\d+\) C\(SELECT 1\) C\(COMMIT\) Z\(I\)$/,
+    );
     expect(await rows()).toEqual(["5"]);
   });
 
