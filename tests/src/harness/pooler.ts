@@ -174,11 +174,15 @@ async function launch(args: readonly string[], options: PoolerOptions): Promise<
   };
 }
 
+/** POOLER_TEST_IO=sockets or streams runs the whole suite on that engine. */
+const testIo = process.env["POOLER_TEST_IO"];
+
 function writeConfig(file: string, config: string | PoolerToml): void {
   const text =
     typeof config === "string"
       ? config
       : stringify({
+          ...(testIo === undefined ? {} : { io: testIo }),
           ...config,
           listen: { host: "127.0.0.1", port: 0, ...(config["listen"] as object | undefined) },
           log: { level: "info", format: "json", ...(config["log"] as object | undefined) },

@@ -11,7 +11,7 @@ import { Router } from "../router/router.js";
 import { createSessionScratch, type SessionContext } from "../session/context.js";
 import { inheritedFds, type WorkerBoot } from "../supervisor/ipc.js";
 import { poolerVersion } from "../supervisor/version.js";
-import { createStreamsEngine } from "../wire/streams/streams-engine.js";
+import { createWireEngine } from "../wire/engine.js";
 import type { Listener } from "../wire/wire.js";
 import { openClientCounts } from "./client-counts.js";
 import { Clients } from "./clients.js";
@@ -62,7 +62,7 @@ class Worker {
     this.#plugins = plugins;
     this.#exit = exit;
     const clock = createClock();
-    const engine = createStreamsEngine(log);
+    const engine = createWireEngine(config.io, log);
     const passThroughKeys = new Map<string, PassThroughKeys>();
     this.#borrowed =
       config.workers === 1

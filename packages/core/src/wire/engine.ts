@@ -1,0 +1,29 @@
+// Chooses the engine that the configuration asks for. The rest of the worker knows the interface alone.
+import { PoolerError } from "../base/errors.js";
+import type { Logger } from "../base/logger.js";
+import type { IoEngine } from "../config/types.js";
+import { createSocketsEngine } from "./sockets/sockets-engine.js";
+import { createStreamsEngine } from "./streams/streams-engine.js";
+import type { WireEngine } from "./wire.js";
+
+/** Throws PoolerError NOT_SUPPORTED when `io` is "sockets" and they do not work here; "auto" takes streams then, and says so. */
+export function createWireEngine(io: IoEngine, log: Logger): WireEngine {
+  switch (io) {
+    case "streams":
+    case "auto":
+      return createStreamsEngine(log);
+    case "sockets":
+      return createSocketsEngine(log);
+  }
+}
+
+/** Sockets where they work, else streams. */
+export function createBestEngine(log: Logger): WireEngine {
+  try {
+    return createSocketsEngine(log);
+  } catch (error) {
+    if (!(error instanceof PoolerError)) throw error;
+    log.info({ error }, "connections go through Node's streams");
+    return createStreamsEngine(log);
+  }
+}

@@ -1,0 +1,425 @@
+// A wire on a non-blocking socket. Hot: a message that comes and goes costs one recv() and one send(), no object, no closure and no
+// copy; what the system does not take is copied into a queue of the connection's own. Knows nothing of how sockets come to be.
+//
+//   open ──end()──▶ ending ──queue is empty──▶ closed          any ──peer closed, broken, destroy()──▶ closed
+//
+// Closing frees the descriptor at once and tells the reader later (see Poller.defer), so that nobody hears of it within his own call.
+// A write that fails does not close: what the peer said before it went away is read first, its last words among it.
+import { invariant, PoolerError } from "../../base/errors.js";
+import type { Logger } from "../../base/logger.js";
+import type { TlsUpgrade, Wire, WireReader } from "../wire.js";
+import type { PeerAddress } from "./address.js";
+import { OutputQueue } from "./output-queue.js";
+import type { Deferred, Pollable, Poller } from "./poller.js";
+import { addressOfBuffer, Epoll, Errno, noSignal, type System, systemError } from "./system.js";
+import type { TlsContexts } from "./tls-contexts.js";
+import { createTlsSession, type TlsSession, TlsStep } from "./tls-session.js";
+
+/** Above this many queued bytes whoever feeds a wire is no longer read. */
+const highMarkBytes = 128 * 1024;
+/** Every recv() lands here; what one connection has to say beyond it waits for the next round, behind the others. */
+const chunkBytes = 64 * 1024;
+/** How long a peer may take to read what was queued when end() was called. */
+const lingerMs = 10_000;
+
+const deaf: WireReader = { onBytes() {}, onDrain() {}, onClosed() {} };
+
+/** What all wires of an engine share. */
+export interface WireShared {
+  readonly system: System;
+  readonly poller: Poller;
+  readonly log: Logger;
+  readonly tls: TlsContexts;
+  readonly chunk: Buffer;
+  readonly chunkAddress: number;
+  /** For bytes that nobody wants: a reader further up may still look at the chunk. */
+  readonly wasteAddress: number;
+  readonly waste: Buffer;
+}
+
+export function createWireShared(parts: Pick<WireShared, "system" | "poller" | "log" | "tls">): WireShared {
+  const chunk = Buffer.allocUnsafeSlow(chunkBytes);
+  const waste = Buffer.allocUnsafeSlow(chunkBytes);
+  return { ...parts, chunk, chunkAddress: addressOfBuffer(chunk), waste, wasteAddress: addressOfBuffer(waste) };
+}
+
+const State = { OPEN: 0, ENDING: 1, CLOSED: 2 } as const;
+
+export class SocketWire implements Wire, Pollable, Deferred {
+  reader: WireReader = deaf;
+  generation = 0;
+  congested = false;
+  peerName: string | null = null;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly #shared: WireShared;
+  #fd: number;
+  #state: number = State.OPEN;
+  #interest: number = Epoll.IN;
+  #paused = false;
+  /** Out of epoll while paused: a peer that hung up would be reported over and over. */
+  #muted = false;
+  #queue: OutputQueue | null = null;
+  /** Why nothing can be sent any more. */
+  #broken: Error | null = null;
+  #error: Error | null = null;
+  #deferredPending = false;
+  #linger: NodeJS.Timeout | null = null;
+  #tls: TlsSession | null = null;
+  #onSecure: (() => void) | null = null;
+  /** Under startTls(): what waits for the queue to go out in the clear. */
+  #upgrade: TlsUpgrade | null = null;
+  /** From startTls() until the handshake is done: nothing can be said. */
+  #securing = false;
+  /** TLS has something of its own to send before it can read on. */
+  #readAfterWrite = false;
+
+  /** Takes over a connected, non-blocking descriptor. */
+  constructor(shared: WireShared, fd: number, peer: PeerAddress) {
+    this.#shared = shared;
+    this.#fd = fd;
+    this.remoteAddress = peer.host;
+    this.remotePort = peer.port;
+    shared.poller.add(fd, Epoll.IN, this);
+  }
+
+  get queuedBytes(): number {
+    return this.#queue === null ? 0 : this.#queue.length;
+  }
+
+  get tls(): boolean {
+    return this.#tls?.secure === true;
+  }
+
+  write(buffer: Buffer, start: number, end: number): boolean {
+    if (this.#state !== State.OPEN || this.#broken !== null || this.#securing || start >= end) return true;
+    let at = start;
+    if (this.#queue === null) {
+      at += this.#tls === null ? this.#send(buffer, start, end) : this.#sendTls(buffer, start, end);
+      if (at === end || this.#broken !== null) return true;
+    }
+    this.#enqueue(buffer, at, end);
+    return !this.congested;
+  }
+
+  pause(): void {
+    if (this.#paused || this.#state !== State.OPEN) return;
+    this.#paused = true;
+    this.#setInterest(this.#interest & ~Epoll.IN);
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#state !== State.OPEN) return;
+    this.#paused = false;
+    if (this.#muted) {
+      this.#muted = false;
+      this.#interest |= Epoll.IN;
+      this.#shared.poller.unmute(this.#fd, this.#interest, this);
+    } else {
+      this.#setInterest(this.#interest | Epoll.IN);
+    }
+    // What TLS has decrypted already raises no event.
+    if (this.#tls?.pending === true) this.#defer();
+  }
+
+  end(): void {
+    if (this.#state !== State.OPEN) return;
+    if (this.#queue === null || this.#broken !== null || this.#securing) {
+      this.#finish();
+      return;
+    }
+    this.#state = State.ENDING;
+    this.#linger = setTimeout(() => this.#close(null), lingerMs);
+    this.#linger.unref();
+    if (!this.#muted) this.#setInterest(this.#interest & ~Epoll.IN);
+  }
+
+  destroy(): void {
+    this.#close(null);
+  }
+
+  startTls(upgrade: TlsUpgrade, onSecure: () => void): void {
+    if (this.#state !== State.OPEN) return;
+    invariant(this.#upgrade === null && this.#tls === null, "TLS is started once");
+    this.#upgrade = upgrade;
+    this.#onSecure = onSecure;
+    this.#securing = true;
+    if (this.#queue === null) this.#beginTls(upgrade);
+  }
+
+  // --- Events
+
+  onEvents(events: number): void {
+    if ((events & Epoll.OUT) !== 0) this.#writable();
+    if (this.#state === State.CLOSED || (events & (Epoll.IN | Epoll.HUP | Epoll.ERR)) === 0) return;
+    if (this.#state === State.ENDING) {
+      // A peer that hung up will not read what is queued.
+      if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) this.#close(this.#pendingError());
+    } else if (!this.#paused) {
+      this.#readable();
+    } else if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) {
+      if (this.#broken !== null) this.#close(this.#broken);
+      else this.#mute();
+    }
+  }
+
+  onDeferred(): void {
+    this.#deferredPending = false;
+    if (this.#state === State.CLOSED) {
+      const { reader } = this;
+      this.reader = deaf;
+      reader.onClosed(this.#error);
+    } else if (this.#state === State.OPEN && !this.#paused && this.#tls?.pending === true) {
+      this.#readable();
+    }
+  }
+
+  onBug(error: unknown): void {
+    this.#shared.log.error({ error, peer: `${this.remoteAddress}:${this.remotePort}` }, "a connection was closed because of a bug");
+    this.#close(null);
+  }
+
+  // --- Reading
+
+  #readable(): void {
+    const { system, chunk, chunkAddress } = this.#shared;
+    if (this.#tls !== null) {
+      this.#readTls(this.#tls);
+      return;
+    }
+    const count = system.recv(this.#fd, chunkAddress, chunkBytes, 0);
+    if (count > 0) {
+      this.reader.onBytes(chunk, 0, count);
+      return;
+    }
+    if (count === 0) {
+      // A half-closed peer cannot say anything more: PostgreSQL takes that as the end of the connection, too.
+      this.#close(this.#broken);
+      return;
+    }
+    const errno = system.errno();
+    if (!isTransient(errno)) this.#close(this.#broken ?? systemError("read", errno));
+  }
+
+  #readTls(tls: TlsSession): void {
+    if (!tls.secure) {
+      this.#handshake(tls);
+      return;
+    }
+    const { chunk, chunkAddress } = this.#shared;
+    const count = tls.read(chunkAddress, chunkBytes);
+    switch (count) {
+      case TlsStep.NOTHING:
+        return;
+      case TlsStep.WANTS_WRITE:
+        this.#readAfterWrite = true;
+        this.#wantWritable();
+        return;
+      case TlsStep.CLOSED:
+        this.#close(this.#broken);
+        return;
+      case TlsStep.FAILED:
+        this.#close(this.#broken ?? tls.failure("read"));
+        return;
+      default:
+        this.reader.onBytes(chunk, 0, count);
+        // What is decrypted or buffered already raises no event.
+        if (this.#state === State.OPEN && !this.#paused && tls.pending) this.#defer();
+    }
+  }
+
+  // --- Writing
+
+  /** How many bytes the system took; 0 with #broken set when it never will. */
+  #send(buffer: Buffer, start: number, end: number): number {
+    const { system, chunk, chunkAddress } = this.#shared;
+    for (;;) {
+      let count: number;
+      if (buffer === chunk) count = system.send(this.#fd, chunkAddress + start, end - start, noSignal);
+      else if (start === 0) count = system.sendBuffer(this.#fd, buffer, end, noSignal);
+      else count = system.send(this.#fd, addressOfBuffer(buffer) + start, end - start, noSignal);
+      if (count >= 0) return count;
+      const errno = system.errno();
+      if (errno === Errno.EINTR) continue;
+      if (!isTransient(errno)) this.#break(systemError("write", errno));
+      return 0;
+    }
+  }
+
+  #sendTls(buffer: Buffer, start: number, end: number): number {
+    const { chunk, chunkAddress } = this.#shared;
+    const tls = this.#tls as TlsSession;
+    const address = buffer === chunk ? chunkAddress : addressOfBuffer(buffer);
+    let at = start;
+    while (at < end) {
+      const count = tls.write(address + at, end - at);
+      if (count < 0) this.#break(tls.failure("write"));
+      if (count <= 0) break;
+      at += count;
+    }
+    return at - start;
+  }
+
+  #enqueue(buffer: Buffer, start: number, end: number): void {
+    this.#queue ??= new OutputQueue(end - start);
+    this.#queue.push(buffer, start, end);
+    if (this.#queue.length > highMarkBytes) this.congested = true;
+    this.#wantWritable();
+  }
+
+  #wantWritable(): void {
+    this.#setInterest(this.#interest | Epoll.OUT);
+  }
+
+  #writable(): void {
+    if (this.#tls !== null && this.#securing) {
+      this.#handshake(this.#tls);
+      return;
+    }
+    if (this.#queue !== null && !this.#flush(this.#queue)) return;
+    if (this.#closed) return;
+    this.#setInterest(this.#interest & ~Epoll.OUT);
+    if (this.#readAfterWrite) {
+      this.#readAfterWrite = false;
+      this.#readable();
+      if (this.#closed) return;
+    }
+    if (this.#upgrade !== null && this.#tls === null) this.#beginTls(this.#upgrade);
+    else if (this.#state === State.ENDING) this.#finish();
+    else if (this.congested) {
+      this.congested = false;
+      this.reader.onDrain();
+    }
+  }
+
+  /** Is there nothing left to send? */
+  #flush(queue: OutputQueue): boolean {
+    const { system } = this.#shared;
+    while (queue.length > 0) {
+      const { length } = queue;
+      const count = this.#tls === null ? system.send(this.#fd, queue.address, length, noSignal) : this.#tls.write(queue.address, length);
+      if (count < 0) {
+        if (this.#tls !== null) {
+          this.#break(this.#tls.failure("write"));
+          return true;
+        }
+        const errno = system.errno();
+        if (errno === Errno.EINTR) continue;
+        if (isTransient(errno)) return false;
+        this.#break(systemError("write", errno));
+        return true;
+      }
+      if (count === 0) return false;
+      queue.shift(count);
+    }
+    this.#queue = null;
+    return true;
+  }
+
+  /** Nothing can be sent any more. Whoever waits for onDrain hears of the end instead, once everything has been read. */
+  #break(error: Error): void {
+    this.#broken = error;
+    this.#queue = null;
+    this.congested = false;
+    if (this.#state === State.ENDING) this.#close(error);
+    else this.#setInterest(this.#interest & ~Epoll.OUT);
+  }
+
+  // --- TLS
+
+  #beginTls(upgrade: TlsUpgrade): void {
+    const { tls, system } = this.#shared;
+    this.#upgrade = null;
+    try {
+      this.#tls = createTlsSession(tls, system, upgrade, this.#fd);
+    } catch (error) {
+      this.#close(error instanceof Error ? error : new PoolerError("IO", String(error)));
+      return;
+    }
+    // A server waits for the client's first word, and nothing is done with one flight: onSecure cannot come within this call.
+    if (upgrade.side === "client") this.#handshake(this.#tls);
+  }
+
+  #handshake(tls: TlsSession): void {
+    switch (tls.handshake()) {
+      case TlsStep.NOTHING:
+        this.#setInterest(this.#interest & ~Epoll.OUT);
+        return;
+      case TlsStep.WANTS_WRITE:
+        this.#wantWritable();
+        return;
+      case TlsStep.FAILED:
+        this.#close(tls.failure("TLS handshake"));
+        return;
+    }
+    this.#securing = false;
+    this.peerName = tls.peerName;
+    this.#setInterest(this.#interest & ~Epoll.OUT);
+    const onSecure = this.#onSecure;
+    this.#onSecure = null;
+    onSecure?.();
+    if (tls.pending) this.#defer();
+  }
+
+  // --- The end
+
+  #setInterest(interest: number): void {
+    if (interest === this.#interest) return;
+    this.#interest = interest;
+    if (this.#muted) {
+      this.#muted = false;
+      this.#shared.poller.unmute(this.#fd, interest, this);
+    } else {
+      this.#shared.poller.modify(this.#fd, interest, this);
+    }
+  }
+
+  #mute(): void {
+    this.#muted = true;
+    this.#shared.poller.mute(this.#fd);
+  }
+
+  #pendingError(): Error | null {
+    const errno = this.#shared.system.takeError(this.#fd);
+    return errno === 0 ? null : systemError("read", errno);
+  }
+
+  /** Everything has been sent. */
+  #finish(): void {
+    this.#tls?.sayGoodbye();
+    // Closing with bytes unread makes the system answer with a reset, which may overtake what was sent last.
+    const { system, wasteAddress } = this.#shared;
+    for (let i = 0; i < 4 && system.recv(this.#fd, wasteAddress, chunkBytes, 0) > 0; i++);
+    this.#close(this.#broken);
+  }
+
+  get #closed(): boolean {
+    return this.#state === State.CLOSED;
+  }
+
+  #close(error: Error | null): void {
+    if (this.#closed) return;
+    this.#state = State.CLOSED;
+    this.#error = error;
+    this.#queue = null;
+    this.congested = false;
+    this.#onSecure = null;
+    if (this.#linger !== null) clearTimeout(this.#linger);
+    this.#tls?.free();
+    this.#shared.poller.remove(this.#fd);
+    this.#shared.system.close(this.#fd);
+    this.#fd = -1;
+    this.#defer();
+  }
+
+  #defer(): void {
+    if (this.#deferredPending) return;
+    this.#deferredPending = true;
+    this.#shared.poller.defer(this);
+  }
+}
+
+/** The system may take or give bytes later. */
+function isTransient(errno: number): boolean {
+  return errno === Errno.EAGAIN || errno === Errno.EINTR || errno === Errno.ENOBUFS || errno === Errno.ENOMEM;
+}

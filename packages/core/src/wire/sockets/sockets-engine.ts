@@ -1,0 +1,23 @@
+// The engine for Linux: plain sockets and one epoll, without Node's streams. Knows how its parts fit together, nothing else.
+import type { Logger } from "../../base/logger.js";
+import type { WireEngine } from "../wire.js";
+import { createAcceptor } from "./acceptor.js";
+import { createAddressCodec } from "./address.js";
+import { dialSocket } from "./dialer.js";
+import { loadOpenSsl } from "./openssl.js";
+import { createPoller } from "./poller.js";
+import { createWireShared } from "./socket-wire.js";
+import { loadSystem } from "./system.js";
+import { createTlsContexts } from "./tls-contexts.js";
+
+/** Throws PoolerError NOT_SUPPORTED, with the reason, where it cannot work. One for the life of the process. */
+export function createSocketsEngine(log: Logger): WireEngine {
+  const system = loadSystem();
+  const shared = createWireShared({ system, log, tls: createTlsContexts(loadOpenSsl()), poller: createPoller(system, log) });
+  const addresses = createAddressCodec();
+  return {
+    name: "sockets",
+    listen: (descriptor, onAccept) => createAcceptor(shared, addresses, descriptor, onAccept),
+    dial: (target, reader, onDialed) => dialSocket(shared, addresses, target, reader, onDialed),
+  };
+}
