@@ -121,8 +121,13 @@ export class BatchRunner {
   }
 
   #start(batch: Batch): void {
-    if (this.session.server !== null) {
-      this.#dispatch(batch);
+    const { server } = this.session;
+    if (server !== null) {
+      // A server that stays with the client: RESET went back to the server's settings, not to those of the client's startup.
+      const isClean =
+        this.session.batchOpen || server.status !== TransactionStatus.IDLE || sameSettings(server.settings, this.session.settings);
+      if (isClean) this.#dispatch(batch);
+      else this.#prepareSettings(server, batch);
       return;
     }
     const { database, user } = this.session;
@@ -201,7 +206,7 @@ export class BatchRunner {
     }
     const error = server.takeHiddenError();
     server.unknownState = true;
-    this.release();
+    if (this.session.transactionMode && !this.session.pinned) this.release();
     this.session.state = "idle";
     this.refusals.refuseWith(batch, error ?? messageOf(new PoolerError("SERVER_LOST", "the settings of the session could not be made")));
     this.session.pump();
@@ -246,6 +251,7 @@ export class BatchRunner {
       this.#verify(server, batch);
       return;
     }
+    if (!this.session.batchOpen && server.status === TransactionStatus.IDLE) this.session.tracker.applied = server.settings;
     const held = this.session.held;
     const prepareOnly = batch.prepareOnly && held !== null;
     this.#prepareOnly = prepareOnly;
@@ -318,12 +324,16 @@ export class BatchRunner {
       tracker.rolledBack(); // COMMIT of a failed transaction is a ROLLBACK
     } else if (!failed) {
       tracker.succeeded(effects, status !== TransactionStatus.IDLE);
+      if (effects.some(({ kind }) => kind === "discard" || kind === "deallocate")) {
+        this.session.statements.clear();
+        server.prepared.clear();
+      }
     } else if (effects.length > 1 && effects.some(({ kind }) => kind === "set" || kind === "reset")) {
       server.unknownState = true; // which of them took effect is not known
     }
     if (status === TransactionStatus.IDLE) {
       tracker.rolledBack();
-      server.settings = tracker.current;
+      server.settings = tracker.applied;
     }
   }
 
@@ -439,7 +449,7 @@ export class BatchRunner {
     const { server } = session;
     if (server === null) return;
     // COMMIT AND CHAIN may have kept settings in the transaction that is rolled back now.
-    const isSettled = sameSettings(server.settings, session.settings);
+    const isSettled = sameSettings(server.settings, session.tracker.applied);
     if (session.pinned || !session.transactionMode || !isSettled) server.unknownState = true;
     if (stateBefore === "active") this.#cancelServer(server);
     this.release(stateBefore !== "idle");

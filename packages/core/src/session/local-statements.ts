@@ -20,11 +20,15 @@ export function holdState(session: Session): HoldState {
 
 /** The state after the statement when it can be answered here, else null. `text` byte for byte. */
 export function answeredLocally(session: Session, state: HoldState, command: number, text: () => string): HoldState | null {
-  if (!session.transactionMode || session.pinned) return null;
+  if (!session.transactionMode) return null;
   if (command === Command.DEALLOCATE) {
     if (state === "server" && session.server?.status === TransactionStatus.FAILED) return null;
-    return parseDeallocate(text()) === null ? null : state;
+    const name = parseDeallocate(text())?.name;
+    // The server that is pinned may have statements that were prepared in SQL.
+    if (session.pinned && (name === null || (name !== undefined && !session.statements.has(name)))) return null;
+    return name === undefined ? null : state;
   }
+  if (session.pinned) return null;
   switch (state) {
     case "server":
       return null;

@@ -61,6 +61,8 @@ export class Login implements WireReader {
   readonly #wire: Wire;
   #state: LoginState = "startup";
   #kept: Buffer = Buffer.alloc(0);
+  #askedForTls = false;
+  #askedForGss = false;
   #timeout: Timer | null = null;
   #authenticator: ClientAuthenticator | null = null;
   #user: UserConfig | null = null;
@@ -137,6 +139,8 @@ export class Login implements WireReader {
         return;
       case "gssenc":
         if (rest.length > 0) throw new PoolerError("PROTOCOL_VIOLATION", "received unencrypted data after GSSAPI encryption request");
+        if (this.#askedForGss) throw new PoolerError("PROTOCOL_VIOLATION", "GSSAPI encryption was requested twice");
+        this.#askedForGss = true;
         this.#kept = rest;
         this.#wire.write(sslRefused, 0, 1);
         return;
@@ -155,8 +159,9 @@ export class Login implements WireReader {
   #startTls(rest: Buffer): void {
     if (rest.length > 0) throw new PoolerError("PROTOCOL_VIOLATION", "received unencrypted data after SSL request");
     this.#kept = rest;
-    if (this.#tls === null || this.#wire.tls) {
-      if (this.#wire.tls) throw new PoolerError("PROTOCOL_VIOLATION", "SSL was requested twice");
+    if (this.#askedForTls) throw new PoolerError("PROTOCOL_VIOLATION", "SSL was requested twice");
+    this.#askedForTls = true;
+    if (this.#tls === null) {
       this.#wire.write(sslRefused, 0, 1);
       return;
     }

@@ -1,13 +1,15 @@
 // What statements do to the settings of a session, and when it counts: SETs take effect with their statement, inside a
 // transaction with its COMMIT, and not at all when it, or a savepoint before them, is rolled back.
 import { Command, type Lexed, LexFlag } from "../sql/lexer.js";
-import { parseReset, parseSet } from "../sql/session-statements.js";
+import { parseDeallocate, parseDiscard, parseReset, parseSet } from "../sql/session-statements.js";
 import { parseRelease, parseRollbackTo, parseSavepoint } from "../sql/transaction-statements.js";
-import { CHARACTERISTICS, type Settings, withoutSetting, withSetting } from "./settings.js";
+import { CHARACTERISTICS, noSettings, type Settings, withoutSetting, withSetting } from "./settings.js";
 
 export type SessionEffect =
   | { readonly kind: "set"; readonly name: string; readonly statement: string }
   | { readonly kind: "reset"; readonly name: string | null }
+  /** DISCARD ALL, DEALLOCATE ALL: where the server itself runs them. */
+  | { readonly kind: "discard" | "deallocate" }
   | { readonly kind: "savepoint" | "rollbackTo" | "release"; readonly name: string }
   | { readonly kind: "begin" | "commit" | "rollback" };
 
@@ -34,7 +36,7 @@ export function leavesOpen(effects: readonly SessionEffect[], wasOpen: boolean):
 
 /** Effects of the statements that were lexed in `buffer`. Allocates for SETs and savepoints only. */
 export function effectsOf(buffer: Buffer, lexed: Lexed): SessionEffects {
-  if ((lexed.flags & (LexFlag.HAS_SET | LexFlag.HAS_TRANSACTION_CONTROL)) === 0) return noEffects;
+  if ((lexed.flags & (LexFlag.HAS_SET | LexFlag.HAS_TRANSACTION_CONTROL | LexFlag.HAS_SQL_PREPARED)) === 0) return noEffects;
   if (lexed.overflow) return { effects: [], unclear: true };
   if (lexed.count === 1) {
     switch (lexed.commands[0]) {
@@ -84,6 +86,10 @@ function effectOf(command: number, text: string): SessionEffect | "unclear" | nu
       const reset = parseReset(text);
       return reset === null ? "unclear" : { kind: "reset", name: reset.name };
     }
+    case Command.DISCARD:
+      return parseDiscard(text) === "all" ? { kind: "discard" } : null;
+    case Command.DEALLOCATE:
+      return parseDeallocate(text)?.name === null ? { kind: "deallocate" } : null;
     default:
       return null;
   }
@@ -104,6 +110,8 @@ export class SettingsTracker {
   /** What startup made of it: what RESET goes back to. */
   readonly initial: Settings;
   current: Settings;
+  /** What the statements have made of the server that the session has now: there RESET goes back to the server's defaults. */
+  applied: Settings = noSettings;
   #pending: SessionEffect[] = [];
 
   constructor(initial: Settings) {
@@ -154,24 +162,21 @@ export class SettingsTracker {
 
   #apply(): void {
     for (const effect of this.#pending) {
-      if (effect.kind === "set") this.current = withSetting(this.current, effect.name, effect.statement);
-      else if (effect.kind === "reset") this.current = this.#reset(effect.name);
+      switch (effect.kind) {
+        case "set":
+          this.current = withSetting(this.current, effect.name, effect.statement);
+          this.applied = withSetting(this.applied, effect.name, effect.statement);
+          break;
+        case "reset":
+          this.current = reset(this.current, effect.name, this.initial);
+          this.applied = reset(this.applied, effect.name, noSettings);
+          break;
+        case "discard":
+          this.current = this.initial;
+          this.applied = noSettings;
+      }
     }
     this.#pending.length = 0;
-  }
-
-  #reset(name: string | null): Settings {
-    if (name === null) {
-      // RESET ALL leaves role and session authorization alone.
-      let settings = this.initial;
-      for (const kept of ["role", "session_authorization"]) {
-        const statement = this.current.entries.get(kept);
-        if (statement !== undefined) settings = withSetting(settings, kept, statement);
-      }
-      return settings;
-    }
-    const initial = this.initial.entries.get(name);
-    return initial === undefined ? withoutSetting(this.current, name) : withSetting(this.current, name, initial);
   }
 
   #rollbackTo(savepoint: string): void {
@@ -188,4 +193,18 @@ export class SettingsTracker {
   #find(savepoint: string): number {
     return this.#pending.findLastIndex((effect) => effect.kind === "savepoint" && effect.name === savepoint);
   }
+}
+
+function reset(settings: Settings, name: string | null, initial: Settings): Settings {
+  if (name !== null) {
+    const statement = initial.entries.get(name);
+    return statement === undefined ? withoutSetting(settings, name) : withSetting(settings, name, statement);
+  }
+  // RESET ALL leaves role and session authorization alone.
+  let rest = initial;
+  for (const kept of ["role", "session_authorization"]) {
+    const statement = settings.entries.get(kept);
+    if (statement !== undefined) rest = withSetting(rest, kept, statement);
+  }
+  return rest;
 }
