@@ -61,7 +61,7 @@ console = "admin"
 [[plugins]]
 name = "@pooler/plugin-validator"
 [plugins.config]
-rules = [{ kind = "require_where", statements = ["update", "delete"] }]
+rules = [{ type = "deny_statements", statements = ["update_without_where", "delete_without_where", "truncate"] }]
 
 [[plugins]]
 name = "@pooler/plugin-read-write-split"
@@ -69,6 +69,7 @@ name = "@pooler/plugin-read-write-split"
 [[plugins]]
 name = "@pooler/plugin-hash-sharding"
 [plugins.config]
-tables = [{ table = "users", column = "id", type = "bigint" }]
+tables = [{ table = "users", column = "id", type = "bigint", columns = ["id", "email", "created_at"] }]
+reference_tables = ["plans"]
 `;
 }
