@@ -9,6 +9,10 @@ import { constants, includeDir } from "@pooler/plugin-abi";
 const repository = fileURLToPath(new URL("../../..", import.meta.url));
 const suffix = process.platform === "darwin" ? "dylib" : "so";
 
+/** Where a package has the library of this machine: prebuilds/<platform>/<libraryFile>. The servers of these tests run on glibc only. */
+export const platform = `${process.platform}-${process.arch}`;
+export const libraryFile = `plugin.${suffix}`;
+
 /** "fixture_verdicts", "hash_sharding": the crate's name as cargo writes it. */
 export function cargoLibrary(crate: string): string {
   const library = join(repository, "rust-plugins", "target", "release", `lib${crate}.${suffix}`);
@@ -40,14 +44,15 @@ export function compilePlugin(source: string, defines: Readonly<Record<string, s
   return library;
 }
 
-const inRepository = (path: string): string => join(repository, path);
-
 /** The example of the contract: a whole plugin in C. */
-export const byCustomer = (): string => compilePlugin(inRepository("packages/plugin-abi/examples/c/by-customer.c"));
+export const byCustomer = (): string => compilePlugin(join(repository, "packages/plugin-abi/examples/c/by-customer.c"));
 
 /** Does what comments tell the entry of its name, and writes down what it is asked: see its source. */
 export const script = (capabilities = 0): string =>
   compilePlugin(fileURLToPath(new URL("fixtures/script.c", import.meta.url)), { CAPABILITIES: String(capabilities) });
+
+/** Aborts or refuses to be created when its configuration says so (see its source). */
+export const puppet = (): string => compilePlugin(join(repository, "packages/core/fixtures/plugins/puppet.c"));
 
 const { POOLER_CAP_INSPECT, POOLER_CAP_EVERY_STATEMENT, POOLER_CAP_FACTS } = constants;
 export const capability = { inspect: POOLER_CAP_INSPECT, everyStatement: POOLER_CAP_EVERY_STATEMENT, facts: POOLER_CAP_FACTS } as const;

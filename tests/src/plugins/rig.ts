@@ -25,6 +25,8 @@ export interface RigOptions {
   /** Of the database "app". */
   readonly app?: Toml;
   readonly rest?: PoolerToml;
+  /** Lays more into the folder of the configuration. */
+  readonly prepare?: (directory: string) => void;
 }
 
 export interface Rig {
@@ -60,7 +62,11 @@ export function placeLibraries(plugins: RigOptions["plugins"], directory: string
 
 export async function startRig(options: RigOptions): Promise<Rig> {
   const config = rigConfig(options);
-  const pooler = await startPooler({ config, prepare: (directory) => placeLibraries(options.plugins, directory) });
+  const prepare = (directory: string): void => {
+    placeLibraries(options.plugins, directory);
+    options.prepare?.(directory);
+  };
+  const pooler = await startPooler({ config, prepare });
   const open = new Set<WireClient>();
   const connect = async (parameters: Readonly<Record<string, string>>): Promise<WireClient> => {
     const client = await connectWire({ port: pooler.port });
