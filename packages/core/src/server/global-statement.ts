@@ -17,6 +17,11 @@ export interface GlobalStatement {
 
 let lastNumber = 0;
 
+/** The global name that a server's message speaks of. */
+export function globalNameIn(message: string): string | null {
+  return /"(pooler_\d+)"/.exec(message)?.[1] ?? null;
+}
+
 /** `sql` and `typeOids` are kept. Names are never used again within a process. */
 export function createGlobalStatement(sql: Buffer, typeOids: readonly number[]): GlobalStatement {
   const name = `pooler_${++lastNumber}`;

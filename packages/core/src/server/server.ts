@@ -13,7 +13,7 @@ import { Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js"
 import { MessageWriter } from "../protocol/message-writer.js";
 import { noSettings, type Settings } from "../session/settings.js";
 import type { Wire, WireReader } from "../wire/wire.js";
-import { PreparedStatements, writeClose } from "./global-statement.js";
+import { globalNameIn, PreparedStatements, writeClose } from "./global-statement.js";
 import { Relay, type RelayTarget } from "./relay.js";
 import { Expect, Hide, ReplyQueue } from "./reply-queue.js";
 import { RetryUnit } from "./retry-unit.js";
@@ -33,6 +33,8 @@ export interface Lessee {
   onServerDrain(): void;
   /** The server reports a setting of its session. */
   onParameter(name: string, value: string): void;
+  /** The client's name (byte for byte) of what servers know as `global`. */
+  statementName(global: string): string | null;
   /** The connection is gone; the lease is over. `broken`: in the middle of a message that the client has the beginning of. */
   onServerLost(error: PoolerError, broken: boolean): void;
   /** Are settings expected to change now (SET, or the end of a transaction with SET LOCAL)? */
@@ -305,9 +307,23 @@ export class Server implements WireReader, RelayTarget {
     const substitute = this.#substituteError ?? this.#hiddenError;
     this.#substituteError = null;
     this.#hiddenError = null;
-    if (substitute === null) return true;
+    if (substitute === null) return !this.#deliverRenamed(buffer, start, end, fields.message);
     this.deliver(substitute, 0, substitute.length);
     return false;
+  }
+
+  /** An error that names a statement: the client gave it another name. */
+  #deliverRenamed(buffer: Buffer, start: number, end: number, message: string): boolean {
+    const global = globalNameIn(message);
+    const name = global === null ? null : (this.lessee?.statementName(global) ?? null);
+    if (name === null) return false;
+    const body = buffer.latin1Slice(start + HEADER_BYTES, end).replace(`"${global}"`, () => `"${name}"`);
+    const renamed = Buffer.alloc(HEADER_BYTES + body.length);
+    renamed[0] = buffer[start] as number;
+    renamed.writeInt32BE(4 + body.length, 1);
+    renamed.write(body, HEADER_BYTES, "latin1");
+    this.deliver(renamed, 0, renamed.length);
+    return true;
   }
 
   onParameterStatus(buffer: Buffer, start: number, end: number): void {

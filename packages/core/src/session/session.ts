@@ -317,6 +317,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.chainSession.generation++;
   }
 
+  statementName(global: string): string | null {
+    for (const [name, { info }] of this.statements) if (info.global.name === global) return name;
+    return null;
+  }
+
   onSkipping(): void {
     if (this.batchOpen || this.state !== "active") return;
     // A query behind the message that failed is passed over, too: the Sync behind it may be taken.
