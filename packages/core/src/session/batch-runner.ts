@@ -262,6 +262,7 @@ export class BatchRunner {
     if (batch.writes) this.session.routeWrites = true;
     if (batch.setsLocally || (held !== null && !prepareOnly)) this.#setsLocally = true;
     sendBatch(this.session, server, batch, prepareOnly ? this.session.status : 0);
+    if (batch.refusal !== null && !batch.endsWithSync) this.refusals.skipping = true;
     if (held !== null && !prepareOnly) {
       // Whatever becomes of the statement: what was held came before it.
       this.session.tracker.succeeded(held.effects, true);

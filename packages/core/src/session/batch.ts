@@ -1,6 +1,7 @@
 // What a client sent that is routed and run together: one simple query, or the extended messages up to Sync or Flush. Planned
 // in place, in the buffer that the bytes came in; copied only when it has to wait for a server.
 import { constants } from "@pooler/plugin-abi";
+import type { PoolerError } from "../base/errors.js";
 import type { Route } from "../pool/database.js";
 import { RouteDraft } from "../router/router.js";
 import type { GlobalStatement } from "../server/global-statement.js";
@@ -14,6 +15,9 @@ export interface ReplacedParameters {
   readonly formats: readonly number[];
   readonly typeOids: readonly number[];
 }
+
+/** Type of an op in place of a message that cannot be run: what stands before it runs, then the server is made to fail. */
+export const REFUSED = 0;
 
 /** One message of an extended batch. */
 export class Op {
@@ -89,6 +93,12 @@ export class Batch {
   rewritten: Buffer | null = null;
   /** Only Parse and Describe: goes to any primary and leaves a held transaction held. */
   prepareOnly = false;
+  /** Its statements are being run here: an error comes behind what the reply writer holds. */
+  answering = false;
+  /** So many of the changes stand, whatever fails behind them. */
+  changesKept = 0;
+  /** What the client is told at the op REFUSED. */
+  refusal: PoolerError | null = null;
   readonly changes: StatementChange[] = [];
   /** Statements that were described and whose columns, as they are now, no server has told yet. */
   readonly unverified: ColumnsPromise[] = [];
@@ -116,6 +126,9 @@ export class Batch {
     this.writes = false;
     this.rewritten = null;
     this.prepareOnly = false;
+    this.answering = false;
+    this.changesKept = 0;
+    this.refusal = null;
     this.changes.length = 0;
     this.unverified.length = 0;
     this.shown = false;

@@ -1,15 +1,17 @@
 // Writes a planned batch to the server it was routed to: statements under their global names, prepared where they are missing,
 // what was held in front of it, and for each message what reply is expected. One write to the wire.
 import { writeParameterDescription } from "../protocol/backend.js";
+import type { PoolerError } from "../base/errors.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { type GlobalStatement, writeClose } from "../server/global-statement.js";
 import { Expect, Hide, type LocalReply, type ReplyWatcher } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
-import type { Batch, Op } from "./batch.js";
+import { type Batch, type Op, REFUSED } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import { columnsOf } from "./columns.js";
 import { declaredTypes } from "./parameter-types.js";
+import { messageOf, writePoison } from "./refusals.js";
 import type { Session } from "./session.js";
 
 const STATEMENT = 0x53; // S
@@ -51,7 +53,7 @@ function sendQuery(server: Server, batch: Batch, out: MessageWriter): void {
 
 /** Nothing is added, left out or answered here: all replies can pass as they come. */
 function plain(session: Session, server: Server, batch: Batch): boolean {
-  if (!batch.endsWithSync || session.batchOpen || batch.prepareOnly) return false;
+  if (!batch.endsWithSync || session.batchOpen || batch.prepareOnly || batch.refusal !== null) return false;
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
     if (op.local !== null) return false;
@@ -161,6 +163,9 @@ function sendInDetail(session: Session, server: Server, batch: Batch, out: Messa
         out.bytes(batch.buffer, op.start, op.end);
         replies.push(Expect.SYNC, Hide.NOTHING, null, status);
         break;
+      case REFUSED:
+        sendRefused(server, batch, op, out);
+        break;
       default:
         out.bytes(batch.buffer, op.start, op.end); // Flush
     }
@@ -187,12 +192,29 @@ function sendParse(session: Session, server: Server, batch: Batch, op: Op, out: 
     return;
   }
   if (server.prepared.use(global)) {
+    if (server.status === TransactionStatus.FAILED) {
+      // Only the server knows which statements it would take now.
+      out.begin(Frontend.PARSE).byte(0).bytes(batch.buffer, op.restStart, op.end).end();
+      server.unnamed = null;
+      replies.push(Expect.PARSE, Hide.NOTHING, new ClientParse(session, op, null, server));
+      return;
+    }
     replies.push(Expect.LOCAL, Hide.NOTHING, undoable(session, statement, op.before, parseComplete));
     return;
   }
   session.database.counters.serverParses++;
   writeParse(server, global, out);
   replies.push(Expect.PARSE, Hide.NOTHING, new ClientParse(session, op, global, server));
+}
+
+/** The server fails where the client's message would have; a text is looked at before its name is. */
+function sendRefused(server: Server, batch: Batch, op: Op, out: MessageWriter): void {
+  if (op.restStart > 0) {
+    out.begin(Frontend.PARSE).byte(0).bytes(batch.buffer, op.restStart, op.end).end();
+    server.unnamed = null;
+    server.replies.push(Expect.PARSE, Hide.ALL);
+  }
+  writePoison(server, messageOf(batch.refusal as PoolerError), out);
 }
 
 /** What the server has not prepared yet is prepared in front of its use; the client does not see that. */

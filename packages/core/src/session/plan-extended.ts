@@ -9,7 +9,7 @@ import type { GlobalStatement } from "../server/global-statement.js";
 import { Command, LexFlag } from "../sql/lexer.js";
 import { parseBegin } from "../sql/transaction-statements.js";
 import { askContext, isRoutable } from "./asking.js";
-import type { Batch, Op } from "./batch.js";
+import { type Batch, type Op, REFUSED } from "./batch.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import { judgeHazards } from "./hazards.js";
 import { answeredLocally, type HoldState, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
@@ -34,7 +34,7 @@ export function planExtended(session: Session, batch: Batch): boolean {
 
 /** Undo what the batch did to the client's statements: the server never gets to it. */
 export function takeBack(session: Session, batch: Batch): void {
-  for (let i = batch.changes.length - 1; i >= 0; i--) {
+  for (let i = batch.changes.length - 1; i >= batch.changesKept; i--) {
     const change = batch.changes[i] as { name: string; before: ClientStatement | undefined };
     if (change.before === undefined) session.statements.delete(change.name);
     else session.statements.set(change.name, change.before);
@@ -47,32 +47,51 @@ function readMessages(session: Session, batch: Batch): void {
   for (let at = batch.start; at < batch.end; ) {
     const type = buffer[at] as number;
     const end = at + 1 + readInt32(buffer, at + 1);
-    const op = batch.addOp(type, at, end);
-    const body = at + HEADER_BYTES;
-    switch (type) {
-      case Frontend.PARSE:
-        readParse(session, batch, op, body);
-        break;
-      case Frontend.BIND:
-        readBind(session, batch, op, body);
-        break;
-      case Frontend.DESCRIBE:
-      case Frontend.CLOSE:
-        readTarget(session, batch, op, body);
-        break;
-      case Frontend.EXECUTE: {
-        const stop = cstringEnd(buffer, body, end, "Execute");
-        if (stop + 5 !== end) throw new PoolerError("PROTOCOL_VIOLATION", "invalid Execute message: its length does not fit");
-        op.portal = stop === body ? "" : buffer.latin1Slice(body, stop);
-        op.restStart = stop + 1;
-        break;
+    if (type === Frontend.SYNC) batch.endsWithSync = true;
+    // What is behind a message that cannot be run is passed over.
+    if (batch.refusal === null || type === Frontend.SYNC || type === Frontend.FLUSH) {
+      const op = batch.addOp(type, at, end);
+      try {
+        readMessage(session, batch, op, at + HEADER_BYTES);
+      } catch (error) {
+        if (!(error instanceof PoolerError) || !refuseOnly(batch, op, error)) throw error;
       }
-      case Frontend.SYNC:
-        batch.endsWithSync = true;
-        break;
     }
     at = end;
   }
+}
+
+function readMessage(session: Session, batch: Batch, op: Op, body: number): void {
+  const { buffer } = batch;
+  switch (op.type) {
+    case Frontend.PARSE:
+      readParse(session, batch, op, body);
+      break;
+    case Frontend.BIND:
+      readBind(session, batch, op, body);
+      break;
+    case Frontend.DESCRIBE:
+    case Frontend.CLOSE:
+      readTarget(session, batch, op, body);
+      break;
+    case Frontend.EXECUTE: {
+      const stop = cstringEnd(buffer, body, op.end, "Execute");
+      if (stop + 5 !== op.end) throw new PoolerError("PROTOCOL_VIOLATION", "invalid Execute message: its length does not fit");
+      op.portal = stop === body ? "" : buffer.latin1Slice(body, stop);
+      op.restStart = stop + 1;
+      break;
+    }
+  }
+}
+
+/** PostgreSQL answers what stands before a message that it refuses, and may find an error there. False: nothing stands there. */
+function refuseOnly(batch: Batch, op: Op, error: PoolerError): boolean {
+  const exists = error.code === "STATEMENT_EXISTS";
+  if (batch.opCount === 1 && !exists) return false;
+  op.type = REFUSED;
+  if (!exists) op.restStart = 0;
+  batch.refusal = error;
+  return true;
 }
 
 function readParse(session: Session, batch: Batch, op: Op, body: number): void {
@@ -82,6 +101,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
   const name = parse.nameEnd === body ? "" : buffer.latin1Slice(body, parse.nameEnd);
   const before = session.statements.get(name);
   if (name !== "") {
+    op.restStart = parse.nameEnd + 1;
     if (before !== undefined && session.transactionMode)
       throw new PoolerError("STATEMENT_EXISTS", `prepared statement "${utf8(name)}" already exists`);
     if (before === undefined && session.statements.size >= config.limits.maxClientStatements) {
@@ -149,7 +169,7 @@ const utf8 = (bytes: string): string => Buffer.from(bytes, "latin1").toString("u
 
 /** Nothing in the batch needs a server: transaction control that is held, a lone Sync, Close of statements. */
 function runsLocally(session: Session, batch: Batch): boolean {
-  if (!session.transactionMode || session.batchOpen) return false;
+  if (!session.transactionMode || session.batchOpen || batch.refusal !== null) return false;
   let state: HoldState = holdState(session);
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
@@ -222,11 +242,13 @@ function boundTo(batch: Batch, portal: string, before: number): Op | null {
 
 function writeLocalReplies(session: Session, batch: Batch): void {
   const to = session.context.reply;
+  batch.answering = true;
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
     switch (op.type) {
       case Frontend.PARSE:
         writeEmpty(to, Backend.PARSE_COMPLETE);
+        batch.changesKept++;
         break;
       case Frontend.BIND:
         writeEmpty(to, Backend.BIND_COMPLETE);
@@ -243,6 +265,7 @@ function writeLocalReplies(session: Session, batch: Batch): void {
       case Frontend.CLOSE:
         if (op.statement === null) session.localPortals?.delete(op.portal);
         writeEmpty(to, Backend.CLOSE_COMPLETE);
+        if (op.statement !== null) batch.changesKept++;
         break;
     }
   }
@@ -286,7 +309,7 @@ function judge(session: Session, batch: Batch): void {
 /** Ask the plugins, then find the route. False when they answered all of it. */
 function route(session: Session, batch: Batch): boolean {
   if (session.context.router !== null && !batch.shown) show(session, batch);
-  if (batch.shown && !session.batchOpen && !needsServer(session, batch)) {
+  if (batch.shown && !session.batchOpen && batch.refusal === null && !needsServer(session, batch)) {
     for (let i = 0; i < batch.opCount; i++) writeAnswer(session, batch.ops[i] as Op);
     return false;
   }

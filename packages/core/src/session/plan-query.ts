@@ -35,7 +35,7 @@ export function planQuery(session: Session, batch: Batch): boolean {
     if (batch.rewritten !== null) lex(batch.rewritten, 0, batch.rewritten.length, session.standardStrings, lexed);
   }
   const text = batch.rewritten ?? buffer;
-  if (runsLocally(session, text, lexed)) return false;
+  if (runsLocally(session, batch, text, lexed)) return false;
   if (session.held?.failed) {
     // What follows the end of the failed transaction in the same string runs; anything else is refused.
     const { held } = session;
@@ -80,7 +80,7 @@ export function planQuery(session: Session, batch: Batch): boolean {
 }
 
 /** Every statement of the string can be answered here: do so. */
-function runsLocally(session: Session, text: Buffer, lexed: Lexed): boolean {
+function runsLocally(session: Session, batch: Batch, text: Buffer, lexed: Lexed): boolean {
   if (lexed.overflow || (session.server !== null && (lexed.flags & LexFlag.HAS_SQL_PREPARED) === 0)) return false;
   let state = holdState(session);
   for (let i = 0; i < lexed.count; i++) {
@@ -88,6 +88,7 @@ function runsLocally(session: Session, text: Buffer, lexed: Lexed): boolean {
     if (next === null) return false;
     state = next;
   }
+  batch.answering = true;
   for (let i = 0; i < lexed.count; i++) {
     runLocally(session, lexed.commands[i] as number, text.latin1Slice(lexed.starts[i], lexed.ends[i]), session.context.reply);
   }

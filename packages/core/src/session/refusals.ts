@@ -4,7 +4,7 @@ import type { PoolerError } from "../base/errors.js";
 import { writePoolerError, writeReadyForQuery } from "../protocol/backend.js";
 import { Frontend, TransactionStatus } from "../protocol/codes.js";
 import { MessageWriter, readInt32 } from "../protocol/message-writer.js";
-import { Expect, Hide } from "../server/reply-queue.js";
+import { Expect, Hide, type ReplyWatcher } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import type { Batch } from "./batch.js";
 import type { BatchRunner } from "./batch-runner.js";
@@ -39,6 +39,7 @@ export class Refusals {
     takeBack(this.session, batch);
     const isOrphaned = server === null && this.session.sentAhead && leavesOpen(batch.effects, false);
     this.session.localPortals = null;
+    const { answering } = batch;
     const synced = batch.endsWithSync;
     this.#runner.giveBack(batch);
     if (!synced) this.skipping = true;
@@ -47,7 +48,9 @@ export class Refusals {
       if (synced) this.endSkipping();
       return;
     }
-    const reply = this.session.context.reply.reset().bytes(message);
+    const { reply } = this.session.context;
+    if (!answering) reply.reset();
+    reply.bytes(message);
     if (server !== null && server.status === TransactionStatus.IN_TRANSACTION) {
       if (synced) writeReadyForQuery(reply, TransactionStatus.FAILED);
       this.#poison(server, reply.toBuffer());
@@ -75,10 +78,8 @@ export class Refusals {
   /** The same in the middle of a batch: the server's error reaches the client as ours. */
   #poisonBatch(server: Server, message: Buffer): void {
     if (server.replies.skipping) return;
-    server.substituteError(message);
     const out = this.session.context.request.reset();
-    out.begin(Frontend.PARSE).byte(0).cstring(poison).int16(0).end();
-    server.replies.push(Expect.PARSE);
+    writePoison(server, message, out);
     server.send(out.buffer, 0, out.length);
   }
 
@@ -95,6 +96,28 @@ export class Refusals {
     }
     writeReadyForQuery(this.session.context.reply.reset(), this.session.status);
     this.session.sendReply();
+  }
+}
+
+/** A message that the server cannot take: its error reaches the client as `message`, unless one before it failed. */
+export function writePoison(server: Server, message: Buffer, out: MessageWriter): void {
+  out.begin(Frontend.PARSE).byte(0).cstring(poison).int16(0).end();
+  server.replies.push(Expect.PARSE, Hide.NOTHING, new SubstitutedError(server, message));
+}
+
+class SubstitutedError implements ReplyWatcher {
+  readonly #server: Server;
+  readonly #message: Buffer;
+
+  constructor(server: Server, message: Buffer) {
+    this.#server = server;
+    this.#message = message;
+  }
+
+  done(): void {}
+
+  skipped(failed: boolean): void {
+    if (failed) this.#server.substituteError(this.#message);
   }
 }
 
