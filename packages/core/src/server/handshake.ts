@@ -31,8 +31,9 @@ export interface Greeting {
 
 type Done = (error: PoolerError | null, wire: Wire | null, greeting: Greeting | null) => void;
 
-/** Largest message of a server before it is ready. */
+/** Largest message of a server before it is ready, and how much it may say in all. */
 const largestMessageBytes = 64 * 1024;
+const largestGreetingBytes = 1 << 20;
 
 /** `done` is called once, not within this call. */
 export function openServer(engine: WireEngine, options: HandshakeOptions, done: Done): void {
@@ -51,6 +52,7 @@ class Handshake implements WireReader {
   #awaitsTlsAnswer = false;
   #authenticated = false;
   #kept: Buffer = Buffer.alloc(0);
+  #received = 0;
   #settled = false;
 
   constructor(options: HandshakeOptions, done: Done) {
@@ -98,6 +100,11 @@ class Handshake implements WireReader {
     if (this.#settled) return;
     if (this.#awaitsTlsAnswer) {
       this.#takeTlsAnswer(chunk, start, end);
+      return;
+    }
+    this.#received += end - start;
+    if (this.#received > largestGreetingBytes) {
+      this.#violation(`sent more than ${largestGreetingBytes} bytes before it was ready`);
       return;
     }
     this.#kept = Buffer.concat([this.#kept, chunk.subarray(start, end)]);

@@ -52,6 +52,8 @@ export class Relay {
   #wholeBytes = 0;
   /** A ParameterDescription that waits for what comes behind it: an error may mean that the client sees nothing of both. */
   #description: Buffer | null = null;
+  /** Up to here the handling of a message has delivered the chunk that is being read. */
+  #doneTo = 0;
 
   constructor(queue: ReplyQueue, target: RelayTarget) {
     this.#queue = queue;
@@ -65,68 +67,76 @@ export class Relay {
 
   /** Throws PoolerError PROTOCOL_VIOLATION when the server breaks the protocol: the connection cannot be used any more. */
   read(chunk: Buffer, start: number, end: number): void {
+    this.#doneTo = start;
     let at = start;
     if (this.#headerBytes > 0) at = this.#finishHeader(chunk, at, end);
     if (this.#whole !== null) at = this.#finishWhole(chunk, at, end);
     let from = at; // start of the range that is to be passed on
-    if (this.#rest > 0) {
-      const taken = Math.min(this.#rest, end - at);
-      this.#rest -= taken;
-      at += taken;
-      if (!this.#passing) from = at;
-      if (this.#rest === 0 && this.#queue.headKind === Expect.LOCAL) {
-        this.#flush(chunk, from, at);
-        from = at;
-        this.deliverLocal();
-      }
-    }
-    while (at < end) {
-      if (end - at < HEADER_BYTES) {
-        this.#flush(chunk, from, at);
-        chunk.copy(this.#header, 0, at, end);
-        this.#headerBytes = end - at;
-        return;
-      }
-      const type = chunk[at] as number;
-      const length = checkLength(type, readInt32(chunk, at + 1));
-      const stop = at + 1 + length;
-      if (this.#mustBeWhole(type, length)) {
-        if (stop > end) {
+    try {
+      if (this.#rest > 0) {
+        const taken = Math.min(this.#rest, end - at);
+        this.#rest -= taken;
+        at += taken;
+        if (!this.#passing) from = at;
+        if (this.#rest === 0 && this.#queue.headKind === Expect.LOCAL) {
           this.#flush(chunk, from, at);
-          this.#keep(chunk, at, end, 1 + length);
+          from = at;
+          this.deliverLocal();
+        }
+      }
+      while (at < end) {
+        if (end - at < HEADER_BYTES) {
+          this.#flush(chunk, from, at);
+          chunk.copy(this.#header, 0, at, end);
+          this.#headerBytes = end - at;
           return;
         }
-        // Its handling may hand the server to another client: what came before must be out.
-        const keep = this.#handle(type, chunk, at, stop, from);
-        from = keep ? at : stop;
-        if (type === Backend.READY_FOR_QUERY) from = stop;
+        const type = chunk[at] as number;
+        const length = checkLength(type, readInt32(chunk, at + 1));
+        const stop = at + 1 + length;
+        if (this.#mustBeWhole(type, length)) {
+          if (stop > end) {
+            this.#flush(chunk, from, at);
+            this.#keep(chunk, at, end, 1 + length);
+            return;
+          }
+          // Its handling may hand the server to another client: what came before must be out.
+          if (type === Backend.READY_FOR_QUERY) this.#checkLast(chunk, stop, end);
+          const keep = this.#handle(type, chunk, at, stop, from);
+          from = keep ? at : stop;
+          if (type === Backend.READY_FOR_QUERY) from = stop;
+          at = stop;
+          if (this.#queue.headKind === Expect.LOCAL) {
+            this.#flush(chunk, from, at);
+            from = at;
+            this.deliverLocal();
+          }
+          continue;
+        }
+        const passing = this.#classify(type);
+        if (!passing) {
+          this.#flush(chunk, from, at);
+          from = Math.min(stop, end);
+        }
+        if (stop > end) {
+          this.#rest = stop - end;
+          this.#passing = passing;
+          at = end;
+          break;
+        }
         at = stop;
         if (this.#queue.headKind === Expect.LOCAL) {
           this.#flush(chunk, from, at);
           from = at;
           this.deliverLocal();
         }
-        continue;
       }
-      const passing = this.#classify(type);
-      if (!passing) {
-        this.#flush(chunk, from, at);
-        from = Math.min(stop, end);
-      }
-      if (stop > end) {
-        this.#rest = stop - end;
-        this.#passing = passing;
-        at = end;
-        break;
-      }
-      at = stop;
-      if (this.#queue.headKind === Expect.LOCAL) {
-        this.#flush(chunk, from, at);
-        from = at;
-        this.deliverLocal();
-      }
+      this.#flush(chunk, from, end);
+    } catch (error) {
+      // The client keeps what was right, or it would have half a message and be told that it has all of it.
+      this.#flush(chunk, Math.max(from, this.#doneTo), at);
+      throw error;
     }
-    this.#flush(chunk, from, end);
   }
 
   /** Deliver the local replies whose turn it is; call after pushing one when nothing is owed before it. */
@@ -138,7 +148,9 @@ export class Relay {
   }
 
   #flush(chunk: Buffer, from: number, to: number): void {
-    if (from < to) this.#target.deliver(chunk, from, to);
+    if (from >= to) return;
+    this.#doneTo = to;
+    this.#target.deliver(chunk, from, to);
   }
 
   /** Completes a split header; what belongs to its body is left to the caller. Returns the position after what was used. */
@@ -233,6 +245,14 @@ export class Relay {
     return false;
   }
 
+  /**
+   * When a ReadyForQuery is the last that is owed, whoever comes next must not get what stands behind it: only what a server may
+   * say at any time is allowed there.
+   */
+  #checkLast(chunk: Buffer, behind: number, end: number): void {
+    if (behind < end && this.#queue.last && !mayComeAnyTime(chunk[behind] as number)) throw unexpected(chunk[behind] as number, -1);
+  }
+
   #deliverDescription(): void {
     const description = this.#description;
     if (description === null) return;
@@ -253,7 +273,7 @@ export class Relay {
     const kind = queue.headKind;
     const hide = queue.headHide;
     const ends = endsReply(kind, type);
-    if (ends < 0) throw unexpected(type, kind);
+    if (ends < 0 || !belongsToReplies(type)) throw unexpected(type, kind);
     if (type === Backend.COPY_IN_RESPONSE) this.#target.onCopyIn();
     if (ends === 1) queue.complete();
     if (hide === Hide.NOTHING) return true;
@@ -283,6 +303,28 @@ function mustBeWhole(type: number, length: number): boolean {
     default:
       return false;
   }
+}
+
+/** Source: the protocol's "Asynchronous Operations"; a FATAL error may also come while nobody asks. */
+function mayComeAnyTime(type: number): boolean {
+  switch (type) {
+    case Backend.NOTICE_RESPONSE:
+    case Backend.PARAMETER_STATUS:
+    case Backend.NOTIFICATION_RESPONSE:
+    case Backend.ERROR_RESPONSE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+const replyTypes = new Uint8Array(256);
+for (const type of Object.values(Backend)) replyTypes[type] = 1;
+for (const type of [Backend.AUTHENTICATION, Backend.BACKEND_KEY_DATA, Backend.NEGOTIATE_PROTOCOL_VERSION]) replyTypes[type] = 0;
+
+/** What belongs to a login, or to nothing, must not reach a client in the middle of its session. */
+function belongsToReplies(type: number): boolean {
+  return replyTypes[type] === 1;
 }
 
 function checkLength(type: number, length: number): number {

@@ -72,6 +72,12 @@ export class ReplyQueue {
     return this.#kinds.length - this.#head;
   }
 
+  /** Nothing is owed behind the head, or only what needs no server. */
+  get last(): boolean {
+    for (let i = this.#head + 1; i < this.#kinds.length; i++) if (this.#kinds[i] !== Expect.LOCAL) return false;
+    return true;
+  }
+
   /** Is the server skipping to the next Sync that will be sent? */
   get skipping(): boolean {
     return this.#skipping;

@@ -227,8 +227,13 @@ export class Server implements WireReader, RelayTarget {
       this.#relay.read(chunk, start, end);
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
+      if (error === this.#lastWords) {
+        this.close(error);
+        return;
+      }
       this.#log.error({ server: this.id, error }, "a server broke the protocol; its connection is closed");
-      this.close(error);
+      // Not the client's fault: to the client it is a connection that broke.
+      this.close(new PoolerError("SERVER_LOST", `the connection to the server was closed: ${error.message}`, { cause: error }));
     }
   }
 
@@ -297,8 +302,9 @@ export class Server implements WireReader, RelayTarget {
     if (this.replies.skipping) this.lessee?.onSkipping();
     const fields = readError(buffer, start + HEADER_BYTES, end);
     if (fields.severity === "FATAL" || fields.severity === "PANIC") {
+      // Reaches the client through onServerLost. Nothing else will come, and nobody may be given this connection any more.
       this.#lastWords = new PoolerError("SERVER_LOST", fields.message, { sqlstate: fields.sqlstate });
-      return false; // reaches the client through onServerLost
+      throw this.#lastWords;
     }
     if (hidden) {
       this.#hiddenError ??= Buffer.from(buffer.subarray(start, end));

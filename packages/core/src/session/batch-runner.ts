@@ -354,7 +354,11 @@ export class BatchRunner {
     this.#undone.clear();
     this.session.tracker.rolledBack();
     if (this.session.state === "closed") return;
-    if (broken || this.session.pinned || !this.session.transactionMode) {
+    if (broken) {
+      this.session.breakOff();
+      return;
+    }
+    if (this.session.pinned || !this.session.transactionMode) {
       this.session.fatal(error);
       return;
     }

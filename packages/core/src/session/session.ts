@@ -293,6 +293,12 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.#end();
   }
 
+  /** Close where nothing can be said: in the middle of a message. */
+  breakOff(): void {
+    this.wire.end();
+    this.#end();
+  }
+
   // --- The server
 
   deliver(buffer: Buffer, start: number, end: number): boolean {

@@ -1,6 +1,5 @@
 // A server that the test plays, for what a real one cannot be made to do. Takes care of the startup packet; the rest is the test's.
 import { createServer, type Socket } from "node:net";
-import { messages } from "../../harness/wire-client.js";
 
 export interface FakeConnection {
   readonly socket: Socket;
@@ -17,7 +16,7 @@ export interface FakeServer {
 }
 
 export interface FakeServerOptions {
-  /** After the startup packet. The default logs in: see `greeting`. */
+  /** After the startup packet. The default logs in. */
   onStartup?(connection: FakeConnection): void;
   /** Bytes that came after the startup packet. */
   onData?(connection: FakeConnection, bytes: Buffer): void;
@@ -33,7 +32,7 @@ export function message(type: string, body: Uint8Array = Buffer.alloc(0)): Buffe
 
 const text = (...parts: readonly string[]): Buffer => Buffer.from(parts.map((part) => `${part}\0`).join(""));
 
-export const fake = {
+const parts = {
   authenticationOk: message("R", Buffer.alloc(4)),
   parameterStatus: (name: string, value: string): Buffer => message("S", text(name, value)),
   backendKey: message("K", Buffer.from([0, 0, 0, 1, 0, 0, 0, 2])),
@@ -52,16 +51,20 @@ export const fake = {
     head.writeInt32BE(value.length, 2);
     return message("D", Buffer.concat([head, value]));
   },
-} as const;
+};
 
-export const greeting: Buffer = Buffer.concat([
-  fake.authenticationOk,
-  fake.parameterStatus("server_version", "18.0"),
-  fake.parameterStatus("client_encoding", "UTF8"),
-  fake.parameterStatus("standard_conforming_strings", "on"),
-  fake.backendKey,
-  fake.ready(),
-]);
+export const fake = {
+  ...parts,
+  /** What follows the startup packet when all is well. */
+  greeting: Buffer.concat([
+    parts.authenticationOk,
+    parts.parameterStatus("server_version", "18.0"),
+    parts.parameterStatus("client_encoding", "UTF8"),
+    parts.parameterStatus("standard_conforming_strings", "on"),
+    parts.backendKey,
+    parts.ready(),
+  ]),
+} as const;
 
 export function startFakeServer(options: FakeServerOptions = {}): Promise<FakeServer> {
   const connections: FakeConnection[] = [];
@@ -89,7 +92,7 @@ export function startFakeServer(options: FakeServerOptions = {}): Promise<FakeSe
         }
         started = true;
         kept = kept.subarray(kept.readInt32BE(0));
-        if (options.onStartup === undefined) connection.write(greeting);
+        if (options.onStartup === undefined) connection.write(fake.greeting);
         else options.onStartup(connection);
         if (kept.length === 0) return;
         options.onData?.(connection, kept);
@@ -114,6 +117,3 @@ export function startFakeServer(options: FakeServerOptions = {}): Promise<FakeSe
     });
   });
 }
-
-/** The bytes of a simple query. */
-export const queryBytes = (sql: string): Buffer => messages.query(sql);
