@@ -1,0 +1,210 @@
+// PostgreSQL itself and the pooler in several configurations side by side, each with a database of its own in the same state: runs
+// a sequence on all of them and says where the pooler is different.
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { rowsOf } from "../harness/backend-message.js";
+import { type Pooler, startPooler } from "../harness/pooler.js";
+import { sharedShards } from "../harness/shared-cluster.js";
+import { connectWire, type WireClient } from "../harness/wire-client.js";
+import { createBystanders } from "./bystanders.js";
+import type { ClientSequence } from "./client-messages.js";
+import { converse, type Transcript } from "./conversation.js";
+import { createRandom } from "./random.js";
+import { contents, schema } from "./statements.js";
+
+export const configurations = ["transaction", "replica", "session", "plugins"] as const;
+export type Configuration = (typeof configurations)[number];
+
+const poolSize = 2;
+const maxServerStatements = 5;
+const plugins = ["verdicts", "recorder"].map((name) =>
+  fileURLToPath(new URL(`../../../rust-plugins/target/release/libfixture_${name}.so`, import.meta.url)),
+);
+
+export interface Difference {
+  readonly configuration: Configuration;
+  /** For people: the step, and both sides. */
+  readonly report: string;
+}
+
+export interface Arena {
+  /** Runs the sequence on PostgreSQL and through the pooler. `seed` moves the other clients. */
+  differences(sequence: ClientSequence, seed: number, among?: readonly Configuration[]): Promise<Difference[]>;
+  stop(): Promise<void>;
+}
+
+interface Outcome {
+  readonly transcript: Transcript;
+  readonly contents: readonly string[];
+  /** What is not as it should be, whatever PostgreSQL says. */
+  readonly complaints: readonly string[];
+}
+
+export async function startArena(): Promise<Arena> {
+  const missing = plugins.find((file) => !existsSync(file));
+  if (missing !== undefined) throw new Error(`${missing} is missing: node scripts/build-plugins.mjs --fixtures`);
+  const primary = new URL(sharedShards()[0]?.primary ?? "");
+  const directPort = Number(primary.port);
+  const databaseOf = (configuration: Configuration | "direct"): string => `differential_${configuration}`;
+  const urlAt = (server: string, configuration: Configuration): string => {
+    const url = new URL(server);
+    url.pathname = `/${databaseOf(configuration)}`;
+    return url.href;
+  };
+  const direct = async (database: string): Promise<WireClient> => {
+    const client = await connectWire({ port: directPort });
+    await client.login({ user: "postgres", database });
+    return client;
+  };
+
+  const admin = await direct("postgres");
+  const sides = ["direct", ...configurations] as const;
+  const controls = new Map<Configuration | "direct", WireClient>();
+  for (const side of sides) {
+    const name = databaseOf(side);
+    await run(admin, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    await run(admin, `CREATE DATABASE ${name}`);
+    // A name that some client has set is known to a server from then on: here it is known to all.
+    await run(admin, `ALTER DATABASE ${name} SET my.variable = 'initial'`);
+    controls.set(side, await direct(name));
+  }
+
+  const databaseConfig = (configuration: Configuration): object => ({
+    url: urlAt(primary.href, configuration),
+    pool_size: poolSize,
+    pool_mode: configuration === "session" ? "session" : "transaction",
+    ...(configuration === "replica" ? { replicas: sharedShards()[0]?.replicas.map((url) => urlAt(url, configuration)) } : {}),
+  });
+  const start = (names: readonly Configuration[], chain: readonly string[]): Promise<Pooler> =>
+    startPooler({
+      config: {
+        listen: { auth: "trust" },
+        users: { app: { server_user: "postgres" } },
+        databases: Object.fromEntries(names.map((name) => [databaseOf(name), databaseConfig(name)])),
+        limits: { max_server_statements: maxServerStatements },
+        plugins: chain.map((name) => ({ name })),
+      },
+    });
+  const [plain, chained] = await Promise.all([start(["transaction", "replica", "session"], []), start(["plugins"], plugins)]);
+  const connect = async (configuration: Configuration): Promise<WireClient> => {
+    const client = await connectWire({ port: (configuration === "plugins" ? chained : plain).port });
+    await client.login({ user: "app", database: databaseOf(configuration) });
+    return client;
+  };
+
+  const reset = async (side: Configuration | "direct"): Promise<WireClient> => {
+    const control = controls.get(side) as WireClient;
+    await run(control, schema);
+    return control;
+  };
+
+  const runDirect = async (sequence: ClientSequence): Promise<Outcome> => {
+    const control = await reset("direct");
+    const client = await connectWire({ port: directPort });
+    const greeting = await client.login({ user: "postgres", database: databaseOf("direct") });
+    const transcript = await converse(client, greeting, sequence);
+    client.reset();
+    return { transcript, contents: await linesOf(control, contents), complaints: [] };
+  };
+
+  const runPooled = async (configuration: Configuration, sequence: ClientSequence, seed: number): Promise<Outcome> => {
+    const control = await reset(configuration);
+    const client = await connectWire({ port: (configuration === "plugins" ? chained : plain).port });
+    const greeting = await client.login({ user: "app", database: databaseOf(configuration) });
+    const bystanders = createBystanders({
+      count: 3,
+      random: createRandom(seed),
+      connect: () => connect(configuration),
+      visitOnly: configuration === "session",
+    });
+    const transcript = await converse(client, greeting, sequence, { beforeStep: () => bystanders.stir() });
+    client.reset();
+    const complaints = [...(await bystanders.leave())];
+    complaints.push(...(await leftovers(() => connect(configuration))));
+    return { transcript, contents: await linesOf(control, contents), complaints };
+  };
+
+  return {
+    async differences(sequence, seed, among = configurations) {
+      const [expected, ...found] = await Promise.all([
+        runDirect(sequence),
+        ...among.map((configuration) => runPooled(configuration, sequence, seed)),
+      ]);
+      return found.flatMap((outcome, i) => {
+        const configuration = among[i] as Configuration;
+        const report = compare(sequence, expected, outcome, configuration === "replica" || configuration === "plugins");
+        return report === undefined ? [] : [{ configuration, report }];
+      });
+    },
+    async stop() {
+      await Promise.all([plain.stop(), chained.stop()]);
+      for (const control of controls.values()) control.reset();
+      for (const side of sides) await run(admin, `DROP DATABASE ${databaseOf(side)} WITH (FORCE)`);
+      admin.reset();
+    },
+  };
+}
+
+function compare(sequence: ClientSequence, expected: Outcome, found: Outcome, holds: boolean): string | undefined {
+  let failed = false;
+  for (const [i, step] of sequence.entries()) {
+    const [theirs = [], ours = []] = [expected.transcript[i], found.transcript[i]];
+    const isSame = theirs.join("\n") === ours.join("\n") || (holds && failed && refusedAlike(theirs, ours));
+    failed = theirs.findLast((line) => line.startsWith("Z ")) === "Z E";
+    if (isSame) continue;
+    const message = JSON.stringify(step);
+    const same = theirs.findIndex((line, at) => line !== ours[at]);
+    const tail = (lines: readonly string[]): string => lines.slice(same < 0 ? theirs.length : same).join("\n  ");
+    return `step ${i}: ${message.slice(0, 2_000)}\nafter ${same} messages PostgreSQL answers\n  ${tail(theirs)}\nthe pooler\n  ${tail(ours)}`;
+  }
+  if (expected.contents.join("\n") !== found.contents.join("\n"))
+    return `the tables hold\n  ${expected.contents.join("\n  ")}\nat PostgreSQL, through the pooler\n  ${found.contents.join("\n  ")}`;
+  return found.complaints.length === 0 ? undefined : found.complaints.join("\n");
+}
+
+/**
+ * A transaction that failed before it had a server answers everything with 25P02 (docs/pooling.md), where PostgreSQL looks for other
+ * errors first.
+ */
+function refusedAlike(theirs: readonly string[], ours: readonly string[]): boolean {
+  const units = (lines: readonly string[]): string[] => lines.join("\n").split(/^(?=Z )/m);
+  const [expected, found] = [units(theirs), units(ours)];
+  return (
+    expected.length === found.length &&
+    expected.every((unit, i) => unit === found[i] || (/^E /m.test(unit) && /^E C:25P02/m.test(found[i] as string)))
+  );
+}
+
+/** New clients hold all servers of the pool at once and look around. */
+async function leftovers(connect: () => Promise<WireClient>): Promise<string[]> {
+  const clients = await Promise.all(Array.from({ length: poolSize }, connect));
+  await Promise.all(clients.map((client) => run(client, "BEGIN; SELECT 1")));
+  const found = await Promise.all(
+    clients.map((client) =>
+      linesOf(
+        client,
+        `SELECT 'setting ' || name || '=' || setting FROM pg_settings
+           WHERE source = 'session' AND name <> 'client_encoding' AND name !~ '^transaction_'
+         UNION ALL SELECT 'temporary table ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
+         UNION ALL SELECT 'cursor ' || name FROM pg_cursors WHERE name <> ''
+         UNION ALL SELECT 'lock ' || objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+         UNION ALL SELECT 'statements ' || count(*) FROM pg_prepared_statements HAVING count(*) > ${maxServerStatements + 1}
+         UNION ALL SELECT 'my.variable ' || current_setting('my.variable') WHERE current_setting('my.variable') <> 'initial'`,
+      ),
+    ),
+  );
+  for (const client of clients) client.reset();
+  await Promise.all(clients.map(({ closed }) => closed));
+  return found.flat().map((line) => `left on a server: ${line}`);
+}
+
+async function linesOf(client: WireClient, sql: string): Promise<string[]> {
+  return rowsOf(await run(client, sql)).map((row) => row.join(" | "));
+}
+
+async function run(client: WireClient, sql: string): ReturnType<WireClient["query"]> {
+  const answer = await client.query(sql);
+  const failed = answer.find(({ type }) => type === "E");
+  if (failed !== undefined) throw new Error(`${sql.slice(0, 100)}: ${failed}`);
+  return answer;
+}

@@ -1,0 +1,73 @@
+// Sequences that once were answered differently through the pooler, as short as they get.
+import type { ClientSequence } from "./client-messages.js";
+
+export interface KnownSequence {
+  readonly title: string;
+  readonly sequence: ClientSequence;
+}
+
+export const knownSequences: readonly KnownSequence[] = [
+  {
+    title: "what stands in a batch before an unknown statement is answered",
+    sequence: [
+      [["Parse", "s1", "SELECT 1"], ["Bind", "", "s1", []], ["Execute", "", 0], ["Bind", "", "nosuch", []], ["Execute", "", 0], ["Sync"]],
+      [["Bind", "", "s1", []], ["Execute", "", 0], ["Sync"]],
+      [["Close", "S", "s1"], ["Describe", "S", "s1"], ["Sync"]],
+      [["Execute", "p1", 0], ["Bind", "", "nosuch", []], ["Sync"]],
+    ],
+  },
+  {
+    title: "an unknown statement behind Flush, and what is passed over up to Sync",
+    sequence: [
+      [["Parse", "", "SELECT 1/0"], ["Bind", "", "nosuch", []], ["Flush"]],
+      [["Parse", "s2", "SELECT 2"], ["Flush"]],
+      [["Query", "SELECT 'passed over'"], ["Sync"]],
+      [["Describe", "S", "s2"], ["Sync"]],
+    ],
+  },
+  {
+    title: "an error in front of an unknown statement is the one that is told",
+    sequence: [
+      [["Parse", "", "SELECT 1/0"], ["Bind", "", "", []], ["Execute", "", 0], ["Bind", "", "nosuch", []], ["Sync"]],
+      [["Query", "BEGIN; SELECT 1"]],
+      [["Parse", "", "SELECT 1/0"], ["Bind", "", "", []], ["Execute", "", 0], ["Bind", "", "nosuch", []], ["Flush"]],
+      [["Sync"], ["Query", "COMMIT"]],
+    ],
+  },
+  {
+    title: "a Parse under a name that is taken is read first",
+    sequence: [
+      [["Parse", "s1", "SELECT 1"], ["Sync"]],
+      [["Parse", "s1", "SELEC 1"], ["Sync"]],
+      [["Parse", "s1", "SELECT 2"], ["Sync"]],
+      [["Query", "BEGIN; SELECT 1/0"]],
+      [["Parse", "s1", "SELECT 2"], ["Sync"], ["Query", "ROLLBACK"]],
+      [["Bind", "", "s1", []], ["Execute", "", 0], ["Sync"]],
+    ],
+  },
+  {
+    title: "in a failed transaction no Parse is taken but of what ends it",
+    sequence: [
+      [["Parse", "s1", "SELECT id FROM t"], ["Parse", "s2", "ROLLBACK"], ["Sync"]],
+      [["Query", "BEGIN; SELECT 1/0"]],
+      [["Parse", "again", "SELECT id FROM t"], ["Sync"]],
+      [["Parse", "end", "ROLLBACK"], ["Bind", "", "end", []], ["Execute", "", 0], ["Sync"]],
+      [["Describe", "S", "again"], ["Sync"]],
+    ],
+  },
+  {
+    title: "errors that name a statement use the client's name",
+    sequence: [[["Parse", "é", "SELECT 1"], ["Bind", "", "é", ["1"]], ["Sync"]]],
+  },
+  {
+    title: "an error behind what was answered without a server",
+    sequence: [
+      [
+        ["Query", "BEGIN; RELEASE nosuch"],
+        ["Query", "ROLLBACK"],
+      ],
+      [["Parse", "s1", "DEALLOCATE nosuch"], ["Bind", "", "s1", []], ["Execute", "", 0], ["Parse", "s2", "DEALLOCATE ALL"], ["Sync"]],
+      [["Describe", "S", "s1"], ["Sync"], ["Describe", "S", "s2"], ["Sync"]],
+    ],
+  },
+];
