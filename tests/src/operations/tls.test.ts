@@ -62,11 +62,12 @@ describe("towards clients", () => {
     const client = new pg.Client({ connectionString: pooler(mode).url({ user, password: "right" }), ssl });
     try {
       await client.connect();
-      return `${(await client.query<{ n: string }>("SELECT 'in' AS n")).rows[0]?.n}`;
+      const answer = `${(await client.query<{ n: string }>("SELECT 'in' AS n")).rows[0]?.n}`;
+      await client.end();
+      return answer;
     } catch (error) {
+      // No end(): after an alert of TLS it would wait for something that has happened already.
       return (error as Error).message;
-    } finally {
-      await client.end().catch(() => {});
     }
   }
 
@@ -207,14 +208,14 @@ describe("towards servers", () => {
   });
 
   test.each([
-    ["wrongAuthority", "unable to verify the first certificate"],
-    ["wrongName", "does not match certificate's altnames"],
+    ["wrongAuthority", /unable to (verify the first|get local issuer) certificate/],
+    ["wrongName", /does not match certificate's altnames|is for another name than 127\.0\.0\.1/],
     ["unwilling", "does not support TLS, but sslmode=require wants it"],
     ["smuggling", "sent unencrypted data after its answer to the TLS request"],
     ["old", "answered the TLS request with neither S nor N"],
     ["silent", "did not finish its handshake within 500 ms"],
   ])("%s: no connection, and the client is told why", async (database, words) => {
-    expect(await isEncrypted(database)).toMatchObject({ code: "08006", message: expect.stringContaining(words) });
+    expect(await isEncrypted(database)).toMatchObject({ code: "08006", message: expect.stringMatching(words) });
   });
 
   test("the console says which connections to servers are encrypted", async () => {

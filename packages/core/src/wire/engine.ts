@@ -6,24 +6,27 @@ import { createSocketsEngine } from "./sockets/sockets-engine.js";
 import { createStreamsEngine } from "./streams/streams-engine.js";
 import type { WireEngine } from "./wire.js";
 
+/** What makes the sockets engine, for tests that have it fail. */
+type MakeSockets = (log: Logger) => WireEngine;
+
 /** Throws PoolerError NOT_SUPPORTED when `io` is "sockets" and they do not work here; "auto" takes streams then, and says so. */
-export function createWireEngine(io: IoEngine, log: Logger): WireEngine {
+export function createWireEngine(io: IoEngine, log: Logger, makeSockets: MakeSockets = createSocketsEngine): WireEngine {
   switch (io) {
     case "streams":
     case "auto":
       return createStreamsEngine(log);
     case "sockets":
-      return createSocketsEngine(log);
+      return makeSockets(log);
   }
 }
 
 /** Sockets where they work, else streams. */
-export function createBestEngine(log: Logger): WireEngine {
+export function createBestEngine(log: Logger, makeSockets: MakeSockets = createSocketsEngine): WireEngine {
   try {
-    return createSocketsEngine(log);
+    return makeSockets(log);
   } catch (error) {
     if (!(error instanceof PoolerError)) throw error;
-    log.info({ error }, "connections go through Node's streams");
+    log.info({ reason: error.message }, "connections go through Node's streams");
     return createStreamsEngine(log);
   }
 }

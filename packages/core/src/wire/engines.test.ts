@@ -16,7 +16,7 @@ describe.each(engines)("%s", (io) => {
   });
 
   async function rigOf(host?: string): Promise<Rig> {
-    const rig = await openRig(io, host);
+    const rig = await openRig(io, openListeners, host);
     cleanups.push(() => rig.close());
     return rig;
   }

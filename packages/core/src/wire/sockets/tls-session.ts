@@ -62,20 +62,19 @@ class OpenSslSession implements TlsSession {
   readonly #session: Pointer;
   /** The same for the hot calls; 0 once it is freed. */
   #address: number;
-  /** It was asked for its certificate. */
-  readonly #namesPeer: boolean;
-  readonly #peer: string;
+  readonly #upgrade: TlsUpgrade;
   /** What read() says from now on. */
   #over = 0;
   #errno = 0;
+  /** What OpenSSL said of the failure: its queue of errors is emptied before the next call. */
+  #reason: string | null = null;
 
   constructor(openSsl: OpenSsl, system: System, session: Pointer, upgrade: TlsUpgrade) {
     this.#openSsl = openSsl;
     this.#system = system;
     this.#session = session;
     this.#address = Number(session);
-    this.#namesPeer = upgrade.side === "server" && upgrade.clientCa !== null;
-    this.#peer = upgrade.side === "server" ? "the client" : "the server";
+    this.#upgrade = upgrade;
   }
 
   get pending(): boolean {
@@ -87,7 +86,7 @@ class OpenSslSession implements TlsSession {
     const result = this.#openSsl.handshake(this.#address);
     if (result === 1) {
       this.secure = true;
-      if (this.#namesPeer) this.peerName = this.#readPeerName();
+      if (this.#upgrade.side === "server" && this.#upgrade.clientCa !== null) this.peerName = this.#readPeerName();
       return TlsStep.DONE;
     }
     const step = this.#stepAfter(result);
@@ -120,13 +119,21 @@ class OpenSslSession implements TlsSession {
   }
 
   failure(call: string): PoolerError {
-    const verified = this.#openSsl.verifyResult(this.#session);
-    if (verified !== 0 && !this.secure) {
-      this.#openSsl.clearErrors();
-      return new PoolerError("IO", `${this.#peer}'s certificate was not accepted: ${this.#openSsl.verifyText(verified)}`);
+    const upgrade = this.#upgrade;
+    const verified = this.secure ? 0 : this.#openSsl.verifyResult(this.#session);
+    if (verified !== 0) {
+      const what = this.#openSsl.verifyText(verified);
+      if (upgrade.side === "server") return new PoolerError("IO", `the client's certificate was not accepted: ${what}`);
+      const mismatch = verified === Ssl.VERIFY_HOST_MISMATCH || verified === Ssl.VERIFY_ADDRESS_MISMATCH;
+      return new PoolerError(
+        "IO",
+        mismatch
+          ? `the server's certificate is for another name than ${upgrade.host}`
+          : `the server's certificate was not accepted: ${what}`,
+      );
     }
     if (this.#errno !== 0) return systemError(call, this.#errno);
-    return new PoolerError("IO", `${call}: ${reasonOf(this.#openSsl) ?? "the peer closed the connection"}`);
+    return new PoolerError("IO", `${call}: ${this.#reason ?? "the peer closed the connection"}`);
   }
 
   sayGoodbye(): void {
@@ -154,6 +161,7 @@ class OpenSslSession implements TlsSession {
         return TlsStep.FAILED;
       default:
         this.#errno = 0; // a matter of TLS, not of the system
+        this.#reason = reasonOf(this.#openSsl);
         return TlsStep.FAILED;
     }
   }
