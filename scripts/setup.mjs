@@ -35,6 +35,8 @@ export async function step(title, work) {
   return result;
 }
 
+const passedOn = ["SIGTERM", "SIGHUP"];
+
 /** Runs a tool in the repository; what it prints goes to standard error, so that standard output stays for results. */
 export function run(
   command,
@@ -59,9 +61,21 @@ export function run(
     child.stderr?.on("data", (chunk) => {
       noise += chunk;
     });
+    // A terminal tells all of its processes; anything else tells only this one.
+    let isStopped = false;
+    const passOn = (signal) => {
+      isStopped = true;
+      child.kill(signal);
+    };
+    for (const signal of passedOn) {
+      process.on(signal, passOn);
+    }
     child.on("error", (cause) => reject(new SetupError(`${command} could not be run: ${cause.message}`)));
     child.on("close", (code, signal) => {
-      if (signal === "SIGINT" || signal === "SIGTERM") {
+      for (const signal of passedOn) {
+        process.off(signal, passOn);
+      }
+      if (isStopped || signal === "SIGINT" || signal === "SIGTERM" || signal === "SIGHUP") {
         process.exit(130);
       }
       if (code !== 0 && !allowFailure) {

@@ -12,6 +12,8 @@ export interface DemoConfig {
   readonly url: string;
   readonly console: string;
   readonly metrics: string;
+  readonly port: number;
+  readonly wantedPort: number;
 }
 
 export interface DemoConfigOptions {
@@ -22,18 +24,26 @@ export interface DemoConfigOptions {
   readonly port: number | undefined;
 }
 
-export async function writeDemoConfig({ directory, cluster, role, port: wanted }: DemoConfigOptions): Promise<DemoConfig> {
-  const port = await findFreePort(wanted ?? standardPort);
-  if (wanted !== undefined && port !== wanted) {
-    throw new ClusterError(`Port ${wanted} is taken by another process. Choose another with --port.`);
+export async function writeDemoConfig({ directory, cluster, role, port: chosen }: DemoConfigOptions): Promise<DemoConfig> {
+  const wantedPort = chosen ?? standardPort;
+  const port = await findFreePort(wantedPort);
+  if (chosen !== undefined && port !== chosen) {
+    throw new ClusterError(`Port ${chosen} is taken by another process. Choose another with --port.`);
   }
-  const metricsPort = await findFreePort(standardMetricsPort);
+  const metricsPort = await findFreePort(port === standardMetricsPort ? undefined : standardMetricsPort);
   const file = join(directory, "pooler.toml");
   // Plugins are looked for from the file's directory on: there the demo's own dependencies stand in for an installation.
   await symlink(join(dirname(dirname(fileURLToPath(import.meta.url))), "node_modules"), join(directory, "node_modules"));
   await writeFile(file, demoToml(cluster, role, port, metricsPort));
   const base = `postgres://${role}@127.0.0.1:${port}`;
-  return { file, url: `${base}/${cluster.database}`, console: `${base}/pooler`, metrics: `http://127.0.0.1:${metricsPort}/metrics` };
+  return {
+    file,
+    url: `${base}/${cluster.database}`,
+    console: `${base}/pooler`,
+    metrics: `http://127.0.0.1:${metricsPort}/metrics`,
+    port,
+    wantedPort,
+  };
 }
 
 export function demoToml(cluster: Cluster, role: string, port: number, metricsPort: number): string {
