@@ -350,6 +350,7 @@ export class BatchRunner {
     this.copyIn = false;
     this.session.batchOpen = false;
     this.#effects = [];
+    this.session.onServerDrain();
     this.reading = null;
     this.#undone.clear();
     this.session.tracker.rolledBack();
@@ -394,6 +395,7 @@ export class BatchRunner {
     this.session.route = null;
     this.session.transactionReadOnly = false;
     this.session.routeWrites = false;
+    this.session.onServerDrain(); // whatever it still has to take is nothing to this client
     server?.release(this.session.context.clock.nowMs(), halfway || this.session.insideCopyData);
   }
 

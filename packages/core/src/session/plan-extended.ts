@@ -17,6 +17,7 @@ import type { Session } from "./session.js";
 import { isChanged, showExtended } from "./show-extended.js";
 
 const STATEMENT = 0x53; // S
+const PORTAL = 0x50; // P
 
 /** True: the batch goes to a server. False: its answer is in the reply writer, ReadyForQuery not yet. Throws the refusal. */
 export function planExtended(session: Session, batch: Batch): boolean {
@@ -135,6 +136,8 @@ function readTarget(session: Session, batch: Batch, op: Op, body: number): void 
   const { buffer } = batch;
   const stop = cstringEnd(buffer, body + 1, op.end, "Describe or Close");
   if (stop + 1 !== op.end) throw new PoolerError("PROTOCOL_VIOLATION", "invalid Describe or Close message: its length does not fit");
+  if (buffer[body] !== STATEMENT && buffer[body] !== PORTAL)
+    throw new PoolerError("PROTOCOL_VIOLATION", `invalid Describe or Close message: subtype ${buffer[body]}`);
   if (buffer[body] !== STATEMENT) {
     op.portal = stop === body + 1 ? "" : buffer.latin1Slice(body + 1, stop);
     return;

@@ -78,6 +78,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   readonly #intake: Intake;
   readonly #runner: BatchRunner;
   #draining = false;
+  #inboxFull = false;
+  /** COPY data come faster than the server takes them. */
+  #serverFull = false;
 
   constructor(context: SessionContext, options: SessionOptions) {
     this.id = options.id;
@@ -186,6 +189,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
 
   onDrain(): void {
     this.server?.resumeReading();
+    this.pump();
   }
 
   onClosed(_error: Error | null): void {
@@ -195,7 +199,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   // --- Intake
 
   get ready(): boolean {
-    return this.state === "idle" || (this.state === "active" && (this.batchOpen || this.#runner.copyIn));
+    // Who does not read answers gets no further ones.
+    if (this.state === "idle") return !this.wire.congested;
+    return this.state === "active" && (this.batchOpen || this.#runner.copyIn);
   }
 
   get copyIn(): boolean {
@@ -217,12 +223,20 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   onInboxFull(full: boolean): void {
-    if (full) this.wire.pause();
-    else this.wire.resume();
+    this.#inboxFull = full;
+    this.#regulate();
   }
 
   onCopyBytes(buffer: Buffer, start: number, end: number): void {
-    if (this.server?.send(buffer, start, end) === false) this.wire.pause();
+    if (this.server?.send(buffer, start, end) !== false) return;
+    this.#serverFull = true;
+    this.#regulate();
+  }
+
+  /** The client is read as long as there is somewhere to put what it says. */
+  #regulate(): void {
+    if (this.#inboxFull || this.#serverFull) this.wire.pause();
+    else this.wire.resume();
   }
 
   onCopyControl(type: number, buffer: Buffer, start: number, end: number): void {
@@ -342,7 +356,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   onServerDrain(): void {
-    this.wire.resume();
+    if (!this.#serverFull) return;
+    this.#serverFull = false;
+    this.#regulate();
   }
 
   onReady(status: number, failed: boolean, owed: boolean): void {
