@@ -208,7 +208,8 @@ export class BatchRunner {
     server.unknownState = true;
     if (this.session.transactionMode && !this.session.pinned) this.release();
     this.session.state = "idle";
-    this.refusals.refuseWith(batch, error ?? messageOf(new PoolerError("SERVER_LOST", "the settings of the session could not be made")));
+    if (error !== null) this.refusals.refuseWith(batch, error);
+    else this.refusals.refuse(batch, new PoolerError("SERVER_LOST", "the settings of the session could not be made"));
     this.session.pump();
   }
 
@@ -232,7 +233,7 @@ export class BatchRunner {
       for (const promise of batch.unverified) if (message === null) checkColumns(promise);
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
-      message = messageOf(error);
+      message = messageOf(error, this.session.encoding);
     }
     batch.unverified.length = 0;
     if (message === null) {
@@ -380,7 +381,7 @@ export class BatchRunner {
       const wasBegun = this.#statusBefore !== TransactionStatus.IDLE;
       if (leavesOpen(effects, wasBegun) && (wasBegun || this.session.sentAhead)) this.session.held ??= HeldTransaction.lost(null);
       this.session.held?.fail();
-      const reply = this.session.context.reply.reset().bytes(messageOf(error));
+      const reply = this.session.context.reply.reset().bytes(messageOf(error, this.session.encoding));
       if (batchOpen && !synced) this.refusals.skipping = true;
       else writeReadyForQuery(reply, this.session.status);
       this.session.sendReply();

@@ -3,6 +3,7 @@ import { PoolerError } from "../base/errors.js";
 import type { InterceptColumn } from "../plugins/types.js";
 import { readInt32, readUint16 } from "../protocol/message-writer.js";
 import type { GlobalStatement } from "../server/global-statement.js";
+import { encodeText } from "./client-encoding.js";
 
 /** What a client was told of a statement's columns, and what it is about to get: by columnsOf(), or whoever has to be asked. */
 export interface ColumnsPromise {
@@ -28,9 +29,9 @@ export function checkColumns({ told, given, plugin }: ColumnsPromise): boolean {
 }
 
 /** Like columnsOf(), for columns that a plugin answers with. */
-export function columnsKey(columns: readonly InterceptColumn[]): string {
+export function columnsKey(columns: readonly InterceptColumn[], encoding: string): string {
   return columns
-    .map(({ name, typeOid, typeModifier }) => `${Buffer.from(name).latin1Slice()}\0${typeOid | 0}\0${typeModifier | 0}`)
+    .map(({ name, typeOid, typeModifier }) => `${encodeText(name, encoding).latin1Slice()}\0${typeOid | 0}\0${typeModifier | 0}`)
     .join("\0\0");
 }
 

@@ -164,7 +164,7 @@ function sendInDetail(session: Session, server: Server, batch: Batch, out: Messa
         replies.push(Expect.SYNC, Hide.NOTHING, null, status);
         break;
       case REFUSED:
-        sendRefused(server, batch, op, out);
+        sendRefused(session, server, batch, op, out);
         break;
       default:
         out.bytes(batch.buffer, op.start, op.end); // Flush
@@ -208,13 +208,13 @@ function sendParse(session: Session, server: Server, batch: Batch, op: Op, out: 
 }
 
 /** The server fails where the client's message would have; a text is looked at before its name is. */
-function sendRefused(server: Server, batch: Batch, op: Op, out: MessageWriter): void {
+function sendRefused(session: Session, server: Server, batch: Batch, op: Op, out: MessageWriter): void {
   if (op.restStart > 0) {
     out.begin(Frontend.PARSE).byte(0).bytes(batch.buffer, op.restStart, op.end).end();
     server.unnamed = null;
     server.replies.push(Expect.PARSE, Hide.ALL);
   }
-  writePoison(server, messageOf(batch.refusal as PoolerError), out);
+  writePoison(server, messageOf(batch.refusal as PoolerError, session.encoding), out);
 }
 
 /** What the server has not prepared yet is prepared in front of its use; the client does not see that. */

@@ -5,20 +5,22 @@ import type { ChainDecision, InterceptColumn } from "../plugins/types.js";
 import { writeCommandComplete, writeEmpty } from "../protocol/backend.js";
 import { Backend } from "../protocol/codes.js";
 import type { MessageWriter } from "../protocol/message-writer.js";
+import { encodeText } from "./client-encoding.js";
 import { convertValue } from "./convert-value.js";
 
 type Intercept = NonNullable<ChainDecision["intercept"]>;
 
 export class LocalPortal {
   readonly #columns: readonly InterceptColumn[];
+  readonly #encoding: string;
   readonly #values: readonly (Buffer | null)[];
   readonly #formats: readonly number[];
   readonly #rowCount: number;
   readonly #tag: string;
   #nextRow = 0;
 
-  /** `formats`: none (text), one for all, or one for each column, as Bind says. `plugin` is named in errors. */
-  constructor(intercept: Intercept, formats: readonly number[], plugin: string) {
+  /** `formats`: none (text), one for all, or one for each column, as Bind says. `plugin` is named in errors; `encoding`: the client's. */
+  constructor(intercept: Intercept, formats: readonly number[], plugin: string, encoding: string) {
     const { columns, values, rowCount } = intercept;
     if (formats.length > 1 && formats.length !== columns.length) {
       throw new PoolerError(
@@ -27,6 +29,7 @@ export class LocalPortal {
       );
     }
     this.#columns = columns;
+    this.#encoding = encoding;
     this.#formats = columns.map((_, i) => formats[formats.length === 1 ? 0 : i] ?? 0);
     this.#rowCount = rowCount;
     this.#tag = intercept.commandTag;
@@ -45,7 +48,7 @@ export class LocalPortal {
 
   /** RowDescription, or NoData for a statement without columns. */
   describe(to: MessageWriter): void {
-    describeColumns(to, this.#columns, this.#formats);
+    describeColumns(to, this.#columns, this.#formats, this.#encoding);
   }
 
   /** DataRows up to `limit` (0: all), then CommandComplete or PortalSuspended. */
@@ -66,14 +69,20 @@ export class LocalPortal {
   }
 }
 
-export function describeColumns(to: MessageWriter, columns: readonly InterceptColumn[], formats: readonly number[]): void {
+export function describeColumns(
+  to: MessageWriter,
+  columns: readonly InterceptColumn[],
+  formats: readonly number[],
+  encoding: string,
+): void {
   if (columns.length === 0) {
     writeEmpty(to, Backend.NO_DATA);
     return;
   }
   to.begin(Backend.ROW_DESCRIPTION).int16(columns.length);
   columns.forEach((column, i) => {
-    to.cstring(column.name)
+    to.bytes(encodeText(column.name, encoding))
+      .byte(0)
       .int32(0)
       .int16(0)
       .int32(column.typeOid)

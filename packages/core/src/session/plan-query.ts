@@ -114,7 +114,7 @@ function showToPlugins(session: Session, batch: Batch, start: number, end: numbe
       continue;
     }
     if (decision.outcome === "intercept" && decision.intercept !== null)
-      portals.push(new LocalPortal(decision.intercept, [], decision.plugin));
+      portals.push(new LocalPortal(decision.intercept, [], decision.plugin, session.encoding));
     if (decision.rewritten !== null && decision.rewrittenParameters !== null) {
       throw new PoolerError(
         "PLUGIN_FAILED",

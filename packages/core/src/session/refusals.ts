@@ -8,6 +8,7 @@ import { Expect, Hide, type ReplyWatcher } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import type { Batch } from "./batch.js";
 import type { BatchRunner } from "./batch-runner.js";
+import { encodeError } from "./client-encoding.js";
 import { HeldTransaction } from "./held-transaction.js";
 import { takeBack } from "./plan-extended.js";
 import type { Session } from "./session.js";
@@ -29,7 +30,7 @@ export class Refusals {
   }
 
   refuse(batch: Batch, error: PoolerError): void {
-    this.refuseWith(batch, messageOf(error));
+    this.refuseWith(batch, messageOf(error, this.session.encoding));
   }
 
   /** The client gets `message` for its batch; a transaction that is open fails, at the server, too. */
@@ -121,10 +122,10 @@ class SubstitutedError implements ReplyWatcher {
   }
 }
 
-export function messageOf(error: PoolerError): Buffer {
+export function messageOf(error: PoolerError, encoding: string): Buffer {
   const writer = new MessageWriter(512);
   writePoolerError(writer, error);
-  return writer.toBuffer();
+  return encodeError(writer.toBuffer(), encoding);
 }
 
 /** Is the last message of the unit a Sync (or a query, which brings its own)? */

@@ -100,10 +100,10 @@ function showPrepared(session: Session, batch: Batch, asking: AskContext, op: Op
       return;
     }
     const { columns } = decision.intercept;
-    client.told = { columns: columnsKey(columns), global: null, plugin: decision.plugin };
+    client.told = { columns: columnsKey(columns, session.encoding), global: null, plugin: decision.plugin };
     op.local = written((to) => {
       writeParameterDescription(to, parameterTypes(client.info, session.standardStrings));
-      describeColumns(to, columns, []);
+      describeColumns(to, columns, [], session.encoding);
     });
   } else if (decision.rewritten !== null) {
     replace(session, op, decision);
@@ -125,8 +125,8 @@ function showBind(session: Session, batch: Batch, asking: AskContext, op: Op, at
   const decision = ask(router, session, batch, asking, statement, client.info.command, bind, false);
   op.plugin = decision?.plugin ?? "";
   if (decision?.outcome === "intercept" && decision.intercept !== null) {
-    checkTold(batch, op, at, columnsKey(decision.intercept.columns));
-    op.localPortal = new LocalPortal(decision.intercept, bind.resultFormats(batch.buffer), decision.plugin);
+    checkTold(batch, op, at, columnsKey(decision.intercept.columns, session.encoding));
+    op.localPortal = new LocalPortal(decision.intercept, bind.resultFormats(batch.buffer), decision.plugin, session.encoding);
     op.local = bindComplete;
     session.keepLocalPortal(op.portal, op.localPortal);
     return;
