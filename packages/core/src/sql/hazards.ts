@@ -26,7 +26,10 @@ export const Hazard = {
   TEMP_OBJECT: 0x1,
   /** LISTEN. UNLISTEN and NOTIFY leave nothing. */
   LISTEN: 0x2,
-  /** Takes or gives back a session-level advisory lock; the transaction-level ones (…_xact_…) are none. */
+  /**
+   * Takes or gives back a session-level advisory lock; the transaction-level ones (…_xact_…) are none. Nor is
+   * pg_advisory_unlock_all(): it leaves nothing, and drivers send it when a connection goes back to their pool.
+   */
   ADVISORY_LOCK: 0x4,
   /** PREPARE name AS. */
   SQL_PREPARE: 0x8,
@@ -78,7 +81,6 @@ const functions: readonly (readonly [string, number])[] = [
   ["pg_try_advisory_lock_shared", Hazard.ADVISORY_LOCK],
   ["pg_advisory_unlock", Hazard.ADVISORY_LOCK],
   ["pg_advisory_unlock_shared", Hazard.ADVISORY_LOCK],
-  ["pg_advisory_unlock_all", Hazard.ADVISORY_LOCK],
   ["set_config", Hazard.SET_CONFIG],
   ["currval", Hazard.SEQUENCE_STATE],
   ["lastval", Hazard.SEQUENCE_STATE],
