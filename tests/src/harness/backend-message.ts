@@ -14,19 +14,31 @@ export interface FrameSplitter {
 }
 
 export function createFrameSplitter(): FrameSplitter {
-  let rest: Buffer = Buffer.alloc(0);
+  let chunks: Buffer[] = [];
+  let bytes = 0;
+  /** So many are needed before another look is worth it: a message of many megabytes is put together once. */
+  let wanted = 5;
   return {
     push(chunk) {
-      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes < wanted) {
+        return [];
+      }
+      let rest = chunks.length === 1 ? chunk : Buffer.concat(chunks);
       const found: BackendMessage[] = [];
+      wanted = 5;
       while (rest.length >= 5) {
         const end = 1 + rest.readInt32BE(1);
         if (rest.length < end) {
+          wanted = end;
           break;
         }
         found.push(createMessage(String.fromCharCode(rest[0] ?? 0), rest.subarray(5, end)));
         rest = rest.subarray(end);
       }
+      chunks = [rest];
+      bytes = rest.length;
       return found;
     },
   };

@@ -33,7 +33,15 @@ export const twoShards = (more: Toml = {}): Toml => ({ shards: sharedShards(), p
 
 export async function startRig({ databases, limits = {}, timeouts = {}, rest = {} }: RigOptions): Promise<Rig> {
   const pooler = await startPooler({
-    config: { listen: { auth: "trust" }, users: { app: { server_user: "postgres" } }, databases, limits, timeouts, ...rest },
+    config: {
+      io: process.env["POOLER_TEST_IO"] ?? "auto",
+      listen: { auth: "trust" },
+      users: { app: { server_user: "postgres" } },
+      databases,
+      limits,
+      timeouts,
+      ...rest,
+    },
   });
   const open = new Set<WireClient>();
   const connect = async (port: number, parameters: Readonly<Record<string, string>>): Promise<WireClient> => {
