@@ -286,10 +286,13 @@ describe("slots that another worker wants", () => {
     expect(clients.every(({ server }) => server !== null)).toBe(true);
     clients[0]?.release(clock.nowMs());
     pool.giveUp(2, true);
+    host.settle();
     expect(given()).toBe(1);
     clients[1]?.release(clock.nowMs());
+    host.settle();
     expect(given()).toBe(2);
     clients[2]?.release(clock.nowMs());
+    host.settle();
     expect(given()).toBe(2);
   });
 
@@ -303,6 +306,7 @@ describe("slots that another worker wants", () => {
     expect(given()).toBe(0);
     clock.advance(101);
     pool.tick(clock.nowMs());
+    host.settle();
     expect(given()).toBe(1);
   });
 });

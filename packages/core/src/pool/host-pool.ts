@@ -239,7 +239,6 @@ export class HostPool implements ServerOwner {
     this.servers.delete(server);
     const at = this.idle.indexOf(server);
     if (at >= 0) this.idle.splice(at, 1);
-    this.#context.slots.giveBack(this.options.key);
     if (error !== null) {
       this.#context.totals.serversLost++;
       this.#context.log.warn(
@@ -247,11 +246,14 @@ export class HostPool implements ServerOwner {
         "a server connection was lost",
       );
     }
-    if (this.#retired) return;
-    this.#openIfWanted();
     // Those who wait had only this one to hope for.
-    const unavailable = this.#unavailable();
+    const unavailable = this.#retired ? null : this.#unavailable();
     if (unavailable !== null) this.#refuseWaiters(unavailable);
+  }
+
+  onGone(_server: Server): void {
+    this.#context.slots.giveBack(this.options.key);
+    if (!this.#retired) this.#openIfWanted();
   }
 
   onServerParameter(server: Server, name: string, value: string): void {

@@ -46,6 +46,8 @@ export interface ServerOwner {
   /** The server can be lent again. */
   onIdle(server: Server): void;
   onClosed(server: Server, error: PoolerError | null): void;
+  /** Its connection is no more, at the other end either: another one may be opened in its place. After onClosed(). */
+  onGone(server: Server): void;
   /** The server said something of itself while nobody asked, e.g. in_hot_standby. */
   onServerParameter(server: Server, name: string, value: string): void;
 }
@@ -63,6 +65,9 @@ const discardAll = (() => {
 })();
 const rollback = new MessageWriter(32).begin(Frontend.QUERY).cstring("ROLLBACK").end().toBuffer();
 const terminate = Buffer.from([Frontend.TERMINATE, 0, 0, 0, 4]);
+
+/** How long a server may take to end its side of a connection; until then it counts as one of its. */
+const farewellMs = 2_000;
 
 export class Server implements WireReader, RelayTarget {
   readonly id: number;
@@ -89,6 +94,7 @@ export class Server implements WireReader, RelayTarget {
   visible = false;
   idleSinceMs: number;
   requestAtMs = 0;
+  #farewell: NodeJS.Timeout | null = null;
   /** Cancel connections that have not ended yet. */
   #cancels = 0;
   #failed = false;
@@ -192,7 +198,7 @@ export class Server implements WireReader, RelayTarget {
     this.unnamed = null;
     this.resumeReading();
     if (halfway || !this.replies.empty) {
-      this.close(null);
+      this.close(null, halfway);
       return;
     }
     if (this.unknownState || this.status !== TransactionStatus.IDLE) {
@@ -211,12 +217,18 @@ export class Server implements WireReader, RelayTarget {
     if (this.state === "resetting" && this.replies.empty) this.#becomeIdle();
   }
 
-  close(error: PoolerError | null): void {
+  /** `halfway`: the server waits for the rest of something, so that it would not understand a farewell. */
+  close(error: PoolerError | null, halfway = false): void {
     if (this.state === "closed") return;
-    if (error === null && this.replies.empty) this.wire.write(terminate, 0, terminate.length);
     this.#closed(error);
-    if (error === null) this.wire.end();
-    else this.wire.destroy();
+    if (error !== null) {
+      this.wire.destroy();
+    } else if (halfway) {
+      this.wire.end();
+    } else {
+      this.wire.write(terminate, 0, terminate.length);
+      this.#farewell = setTimeout(() => this.wire.destroy(), farewellMs);
+    }
   }
 
   // --- Wire
@@ -242,10 +254,13 @@ export class Server implements WireReader, RelayTarget {
   }
 
   onClosed(error: Error | null): void {
-    if (this.state === "closed") return;
-    this.#closed(
-      this.#lastWords ?? new PoolerError("SERVER_LOST", "server closed the connection unexpectedly", { cause: error ?? undefined }),
-    );
+    if (this.#farewell !== null) clearTimeout(this.#farewell);
+    if (this.state !== "closed") {
+      this.#closed(
+        this.#lastWords ?? new PoolerError("SERVER_LOST", "server closed the connection unexpectedly", { cause: error ?? undefined }),
+      );
+    }
+    this.owner.onGone(this);
   }
 
   // --- Relay

@@ -460,7 +460,7 @@ export class BatchRunner {
     const isSettled = sameSettings(server.settings, session.tracker.applied);
     if (session.pinned || !session.transactionMode || !isSettled) server.unknownState = true;
     if (stateBefore === "active") this.#cancelServer(server);
-    this.release(stateBefore !== "idle");
+    this.release(session.batchOpen || this.copyIn);
   }
 
   #cancelServer(server: Server): void {

@@ -1,7 +1,8 @@
 // Writes a planned batch to the server it was routed to: statements under their global names, prepared where they are missing,
 // what was held in front of it, and for each message what reply is expected. One write to the wire.
-import { writeParameterDescription } from "../protocol/backend.js";
+
 import type { PoolerError } from "../base/errors.js";
+import { writeParameterDescription } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { type GlobalStatement, writeClose } from "../server/global-statement.js";

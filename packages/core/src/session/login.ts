@@ -24,6 +24,9 @@ import { noSettings, type Settings, startupSetting, withSetting } from "./settin
 export interface ClientRegistry {
   /** False: the limit is reached. */
   readonly hasRoom: boolean;
+  /** Takes a place for a client; false: there is none left. It is given back by remove(), or by dismiss() before there is a session. */
+  admit(): boolean;
+  dismiss(): void;
   readonly draining: boolean;
   /** A number for BackendKeyData that no other client of the pooler has. */
   nextProcessId(): number;
@@ -68,6 +71,8 @@ export class Login implements WireReader {
   #user: UserConfig | null = null;
   #packet: Extract<StartupPacket, { kind: "startup" }> | null = null;
   #database: Database | null = null;
+  /** A place among max_clients was taken. */
+  #isAdmitted = false;
 
   constructor(context: SessionContext, clients: ClientRegistry, secrets: SecretCache, tls: TlsUpgrade | null, wire: Wire) {
     this.#context = context;
@@ -187,10 +192,8 @@ export class Login implements WireReader {
       throw new PoolerError("NOT_SUPPORTED", "replication connections cannot be pooled", { hint: "Connect to the server itself." });
     }
     if (packet.minor > 0 || packet.unknownOptions.length > 0) this.#negotiateVersion(packet.unknownOptions);
-    if (!this.#clients.hasRoom) {
-      this.#context.totals.clientsRefused++;
-      throw new PoolerError("TOO_MANY_CLIENTS", `no more connections allowed: max_clients is ${this.#context.config.limits.maxClients}`);
-    }
+    // A hint for those who would be refused anyway; the place itself is taken after the login. The console is always open.
+    if (!this.#clients.hasRoom && parameters.get("database") !== consoleDatabaseName) throw this.#full();
     const user = this.#context.user(userName) ?? null;
     this.#user = user;
     if (mode === "verify-full" && this.#wire.peerName !== userName) throw this.#denied(`the certificate is for "${this.#wire.peerName}"`);
@@ -263,6 +266,11 @@ export class Login implements WireReader {
     return new PoolerError("AUTH_FAILED", `password authentication failed for user "${userName}"`);
   }
 
+  #full(): PoolerError {
+    this.#context.totals.clientsRefused++;
+    return new PoolerError("TOO_MANY_CLIENTS", `no more connections allowed: max_clients is ${this.#context.config.limits.maxClients}`);
+  }
+
   #authenticated(): void {
     const { parameters } = this.#packet as Extract<StartupPacket, { kind: "startup" }>;
     const user = this.#user as UserConfig;
@@ -284,6 +292,8 @@ export class Login implements WireReader {
       throw new PoolerError("UNKNOWN_DATABASE", `database "${name}" does not exist`, { hint: "It is not in the pooler's configuration." });
     if (user.databases !== null && !user.databases.includes(name))
       throw new PoolerError("AUTH_NOT_ALLOWED", `permission denied for database "${name}"`);
+    if (!this.#clients.admit()) throw this.#full();
+    this.#isAdmitted = true;
     this.#database = database;
     this.#state = "greeting";
     const pool = database.poolFor(user, { shard: 0, role: "primary" });
@@ -353,6 +363,7 @@ export class Login implements WireReader {
       standardStrings: shown.get("standard_conforming_strings") !== "off",
       onEnd: (ended) => this.#clients.remove(ended),
     });
+    this.#isAdmitted = false; // the place is the session's
     this.#clients.add(session, processId, secretKey);
     this.#wire.write(hello, 0, hello.length);
     if (this.#kept.length > 0) session.onBytes(this.#kept, 0, this.#kept.length);
@@ -375,6 +386,8 @@ export class Login implements WireReader {
 
   #end(): void {
     this.#state = "ended";
+    if (this.#isAdmitted) this.#clients.dismiss();
+    this.#isAdmitted = false;
     this.#finish();
   }
 

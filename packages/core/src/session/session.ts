@@ -401,7 +401,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   /** Every so often. */
   tick(nowMs: number): void {
     const limitMs = this.context.config.timeouts.clientIdleInTransactionMs;
-    if (limitMs > 0 && this.state === "idle" && this.inTransaction && nowMs - this.readyAtMs > limitMs) {
+    // What was answered here was over with the request.
+    const sinceMs = Math.max(this.readyAtMs, this.requestAtMs);
+    if (limitMs > 0 && this.state === "idle" && this.inTransaction && nowMs - sinceMs > limitMs) {
       this.fatal(new PoolerError("IDLE_IN_TRANSACTION", "terminating connection due to idle-in-transaction timeout"));
     }
   }

@@ -8,7 +8,8 @@ const places = sharedPageBytes / 4;
 export interface ClientCounts {
   /** Clients of all workers. */
   readonly total: number;
-  add(): void;
+  /** One more, unless that makes more than `most`. Two workers that take the last place at the same moment may both be refused. */
+  add(most: number): boolean;
   remove(): void;
 }
 
@@ -17,17 +18,24 @@ export function openClientCounts(fd: number | null, worker: number): ClientCount
   const counts = new Int32Array(fd === null ? new ArrayBuffer(sharedPageBytes) : mapSharedPage(fd));
   const place = worker % places;
   counts[place] = 0;
+  const total = (): number => {
+    let sum = 0;
+    for (let i = 0; i < places; i++) sum += counts[i] as number;
+    return sum;
+  };
   return {
     get total() {
-      let sum = 0;
-      for (let i = 0; i < places; i++) sum += counts[i] as number;
-      return sum;
+      return total();
     },
-    add() {
-      counts[place] = (counts[place] as number) + 1;
+    add(most) {
+      // First the own number, then a look at the others': whoever looks later sees it.
+      Atomics.add(counts, place, 1);
+      if (total() <= most) return true;
+      Atomics.sub(counts, place, 1);
+      return false;
     },
     remove() {
-      counts[place] = (counts[place] as number) - 1;
+      Atomics.sub(counts, place, 1);
     },
   };
 }

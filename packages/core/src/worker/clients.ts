@@ -59,6 +59,14 @@ export class Clients implements ClientRegistry {
     return this.#options.counts.total < this.#options.context.config.limits.maxClients;
   }
 
+  admit(): boolean {
+    return this.#options.counts.add(this.#options.context.config.limits.maxClients);
+  }
+
+  dismiss(): void {
+    this.#options.counts.remove();
+  }
+
   nextSessionId(): number {
     return ++this.#lastSession;
   }
@@ -75,14 +83,13 @@ export class Clients implements ClientRegistry {
 
   add(session: Session, processId: number, secretKey: number): void {
     this.sessions.set(session, processId);
-    this.#options.counts.add();
     this.#keys.set(processId, { session, secretKey });
     if (this.draining) session.drain();
   }
 
   remove(session: Session): void {
     const processId = this.sessions.get(session);
-    if (this.sessions.delete(session)) this.#options.counts.remove();
+    if (this.sessions.delete(session)) this.dismiss();
     if (processId !== undefined) this.#keys.delete(processId);
     this.#tellEmpty();
   }
