@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { PoolerError } from "../base/errors.js";
+import { createLogger } from "../base/logger.js";
+import { createWireEngine } from "./engine.js";
+
+const unavailable = (): never => {
+  throw new PoolerError("NOT_SUPPORTED", "the sockets engine does not work here: a test says so");
+};
+
+function setup() {
+  const lines: string[] = [];
+  return { lines, log: createLogger({ level: "info", format: "json", write: (line) => void lines.push(line) }) };
+}
+
+test.runIf(process.platform === "linux")("the engine is the one that the configuration names", () => {
+  const { log, lines } = setup();
+  expect(createWireEngine("streams", log).name).toBe("streams");
+  expect(createWireEngine("sockets", log).name).toBe("sockets");
+  expect(lines).toEqual([]);
+});
+
+test("sockets that do not work are an error when they were asked for by name", () => {
+  const { log } = setup();
+  expect(() => createWireEngine("sockets", log, unavailable)).toThrow("the sockets engine does not work here: a test says so");
+});
+
+test("streams need nothing", () => {
+  const { log, lines } = setup();
+  expect(createWireEngine("streams", log, unavailable).name).toBe("streams");
+  expect(lines).toEqual([]);
+});
