@@ -309,6 +309,7 @@ export class BatchRunner {
       this.reading = null;
       if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.#wroteAtMs = nowMs;
       this.#setsLocally = false;
+      if (!sameSettings(this.session.tracker.applied, this.session.settings)) this.session.tellStartupSettings();
       if (this.session.transactionMode && !this.session.pinned) this.release();
     }
     this.session.state = "idle";

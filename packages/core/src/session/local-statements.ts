@@ -88,8 +88,8 @@ export function runLocally(session: Session, command: number, text: string, to: 
       return;
     }
     case Command.DISCARD:
-      session.discardAll();
       writeCommandComplete(to, "DISCARD ALL");
+      session.discardAll(to);
       return;
   }
   const { held } = session;

@@ -358,6 +358,7 @@ export class Login implements WireReader {
       user,
       database,
       settings,
+      greeting: given.size === 0 ? greeting : shown,
       applicationName,
       encoding,
       standardStrings: shown.get("standard_conforming_strings") !== "off",

@@ -70,7 +70,7 @@ export class Refusals {
     out.begin(Frontend.QUERY).cstring(poison).end();
     server.beginUnit(this.session.context.clock.nowMs());
     server.unnamed = null;
-    server.replies.push(Expect.QUERY, Hide.ALL);
+    server.replies.push(Expect.QUERY, Hide.ALL_BUT_SETTINGS); // what SET LOCAL changed is as it was
     server.replies.push(Expect.LOCAL, Hide.NOTHING, reply);
     this.#runner.beginPoison(server);
     server.send(out.buffer, 0, out.length);

@@ -13,8 +13,9 @@ import type { UserConfig } from "../config/types.js";
 import type { ChainSession } from "../plugins/types.js";
 import type { Database, Route } from "../pool/database.js";
 import type { NoServerCause, Waiter } from "../pool/host-pool.js";
-import { writePoolerError } from "../protocol/backend.js";
+import { writeParameterStatus, writePoolerError } from "../protocol/backend.js";
 import { Frontend, TransactionStatus } from "../protocol/codes.js";
+import type { MessageWriter } from "../protocol/message-writer.js";
 import { resolveRoute } from "../router/router.js";
 import { Expect } from "../server/reply-queue.js";
 import type { Lessee, Server } from "../server/server.js";
@@ -38,6 +39,8 @@ export interface SessionOptions {
   readonly user: UserConfig;
   readonly database: Database;
   readonly settings: Settings;
+  /** The values of settings that the client was greeted with. */
+  readonly greeting: ReadonlyMap<string, string>;
   readonly applicationName: string;
   readonly encoding: string;
   readonly standardStrings: boolean;
@@ -74,6 +77,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   readyAtMs = 0;
   /** Calls of the plugin chain. */
   asked = 0;
+  readonly #greeting: ReadonlyMap<string, string>;
+  /** Settings whose reported value is another than in the greeting. */
+  readonly #changed = new Set<string>();
   readonly #onEnd: (session: Session) => void;
   readonly #intake: Intake;
   readonly #runner: BatchRunner;
@@ -92,6 +98,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.encoding = options.encoding;
     this.standardStrings = options.standardStrings;
     this.connectedAtMs = context.clock.wallMs();
+    this.#greeting = options.greeting;
     this.#onEnd = options.onEnd;
     this.#intake = new Intake(this, context.config.limits);
     this.#runner = new BatchRunner(this);
@@ -168,10 +175,29 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.#runner.undoStatement(name, before);
   }
 
-  discardAll(): void {
+  /** The client hears of settings that have their first value again. */
+  discardAll(to: MessageWriter): void {
     this.statements.clear();
     this.localPortals = null;
     this.tracker.resetAll();
+    for (const name of [...this.#changed]) this.#tellGreeted(name, to);
+  }
+
+  /** The server has reported its own defaults after RESET, where those of the client's startup packet count. */
+  tellStartupSettings(): void {
+    const { current, initial } = this.tracker;
+    const to = this.context.reply.reset();
+    for (const name of [...this.#changed]) {
+      const statement = initial.entries.get(name.toLowerCase());
+      if (statement !== undefined && statement === current.entries.get(name.toLowerCase())) this.#tellGreeted(name, to);
+    }
+    this.sendReply();
+  }
+
+  #tellGreeted(name: string, to: MessageWriter): void {
+    const value = this.#greeting.get(name) as string;
+    writeParameterStatus(to, name, value);
+    this.onParameter(name, value);
   }
 
   // --- The client's wire
@@ -278,7 +304,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     }
     const { refusals } = this.#runner;
     const isQuery = buffer[start] === Frontend.QUERY || buffer[start] === Frontend.FUNCTION_CALL;
-    if (!refusals.skipping && !(isQuery && this.server?.replies.skipping)) this.#runner.run(buffer, start, end);
+    if (!refusals.skipping && !this.server?.replies.skipping) this.#runner.run(buffer, start, end);
     else if (!isQuery && endsWithSync(buffer, start, end)) refusals.endSkipping();
   }
 
@@ -329,6 +355,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   onParameter(name: string, value: string): void {
+    const greeted = this.#greeting.get(name);
+    if (greeted === value) this.#changed.delete(name);
+    else if (greeted !== undefined && name !== "in_hot_standby") this.#changed.add(name);
     if (this.state === "active" && changesReading(name.toLowerCase())) this.#runner.readsOtherwise();
     if (name === "client_encoding") this.encoding = this.chainSession.clientEncoding = value;
     else if (name === "standard_conforming_strings") this.standardStrings = value === "on";
