@@ -25,6 +25,7 @@ export async function converse(
   const parameters = new Map<string, string>();
   for (const message of greeting) takeParameter(parameters, message);
   const transcript: string[][] = [];
+  let isIdle = false;
   for (const step of sequence) {
     beforeStep?.();
     const answer: string[] = [];
@@ -38,10 +39,15 @@ export async function converse(
         return transcript;
       }
       awaited.received(message);
-      if (message.type === "S") takeParameter(parameters, message);
-      else answer.push(lineOf(message));
-      // A held SET is reported with the statement that takes a server: what counts is what the client knows in the end.
-      if (message.type === "Z" && transactionState(message) === "I") answer.push(`knows ${[...parameters].join(" ")}`);
+      if (message.type === "S") {
+        takeParameter(parameters, message);
+        continue;
+      }
+      // A held SET is reported with the statement that takes a server, and what RESET goes back to behind ReadyForQuery: what counts
+      // is what the client knows when it goes on.
+      if (isIdle) answer.push(`knew ${[...parameters].join(" ")}`);
+      answer.push(lineOf(message));
+      isIdle = message.type === "Z" && transactionState(message) === "I";
     }
   }
   return transcript;

@@ -70,4 +70,49 @@ export const knownSequences: readonly KnownSequence[] = [
       [["Describe", "S", "s1"], ["Sync"], ["Describe", "S", "s2"], ["Sync"]],
     ],
   },
+  {
+    title: "DISCARD ALL and a failed SET LOCAL are told to the client",
+    sequence: [
+      [
+        ["Query", "SET client_encoding = 'LATIN1'"],
+        ["Query", "SET application_name = 'mine'"],
+      ],
+      [["Query", "DISCARD ALL"]],
+      [
+        ["Query", "BEGIN"],
+        ["Query", "SET LOCAL application_name = 'local'; SELECT 1"],
+      ],
+      [
+        ["Query", "DEALLOCATE nosuch"],
+        ["Query", "ROLLBACK"],
+      ],
+      [["Query", "SHOW application_name"]],
+    ],
+  },
+  {
+    title: "RESET goes back to what the client said when it connected, and tells it",
+    sequence: [
+      [["Query", "SET DateStyle = 'German'; SET application_name = 'mine'; SET work_mem = '9MB'"]],
+      [["Query", "RESET application_name"]],
+      [["Query", "RESET ALL"]],
+      [["Query", "SELECT current_setting('DateStyle'), current_setting('application_name'), current_setting('work_mem')"]],
+    ],
+  },
+  {
+    title: "transaction control with parameters, and a portal of it that is run twice",
+    sequence: [
+      [["Parse", "s1", "END"], ["Bind", "", "s1", ["1"]], ["Execute", "", 0], ["Sync"]],
+      [["Query", "BEGIN"]],
+      [["Parse", "s2", "ROLLBACK"], ["Bind", "p1", "s2", []], ["Execute", "p1", 0], ["Execute", "p1", 0], ["Sync"]],
+      [["Query", "ROLLBACK"]],
+    ],
+  },
+  {
+    title: "what is passed over behind an error does not count",
+    sequence: [
+      [["Parse", "s1", "SELECT 'not closed"], ["Flush"]],
+      [["Parse", "s1", "COMMIT"], ["Flush"]],
+      [["Sync"], ["Bind", "p1", "s1", []], ["Sync"]],
+    ],
+  },
 ];
