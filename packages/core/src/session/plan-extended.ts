@@ -1,5 +1,6 @@
 // The extended messages up to Sync or Flush before they are run: names resolved, statements shown to the plugins, and then
 // answered here, refused, or given a route.
+import { isAscii } from "node:buffer";
 import { PoolerError } from "../base/errors.js";
 import { writeEmpty, writeParameterDescription } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
@@ -14,6 +15,7 @@ import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import { judgeHazards } from "./hazards.js";
 import { answeredLocally, type HoldState, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
+import { effectsOfCalls, noEffects, type ParameterValues } from "./session-effects.js";
 import { isChanged, showExtended } from "./show-extended.js";
 
 const STATEMENT = 0x53; // S
@@ -189,8 +191,8 @@ function runsLocally(session: Session, batch: Batch): boolean {
         break;
       case Frontend.BIND: {
         const next = info === undefined ? null : localState(session, state, info);
-        // A portal that is run in a later batch must be there, then.
-        if (next === null || !isRunLater(batch, op.portal, i)) return false;
+        // A portal that is run in a later batch must be there, then; one that is run twice is the server's to refuse.
+        if (next === null || !isRunOnce(batch, op.portal, i) || !isBare(session, batch, op)) return false;
         op.held = true;
         break;
       }
@@ -227,12 +229,23 @@ function trimmed(info: StatementInfo): string {
   return info.global.sql.latin1Slice().replace(/;\s*$/, "").trim();
 }
 
-function isRunLater(batch: Batch, portal: string, after: number): boolean {
+function isRunOnce(batch: Batch, portal: string, after: number): boolean {
+  let count = 0;
   for (let i = after + 1; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
-    if (op.type === Frontend.EXECUTE && op.portal === portal) return true;
+    if (op.portal !== portal) continue;
+    if (op.type === Frontend.BIND) break;
+    if (op.type === Frontend.EXECUTE) count++;
   }
-  return false;
+  return count === 1;
+}
+
+/** A Bind without parameters. */
+function isBare(session: Session, batch: Batch, op: Op): boolean {
+  const { bind } = session.context;
+  bind.readNames(batch.buffer, op.start + HEADER_BYTES, op.end);
+  bind.readParameters(batch.buffer, op.end, []);
+  return bind.count === 0;
 }
 
 function boundTo(batch: Batch, portal: string, before: number): Op | null {
@@ -287,20 +300,45 @@ function runBy(op: Op): StatementInfo | null {
   return op.rewritten ?? op.statement?.info ?? null;
 }
 
+/** What a Bind gives, as text byte for byte. */
+function parametersOf(session: Session, batch: Batch, op: Op): ParameterValues {
+  if (op.parameters !== null) {
+    const { values } = op.parameters;
+    return (index) => plainText(session, values[index]);
+  }
+  const { bind } = session.context;
+  bind.readNames(batch.buffer, op.start + HEADER_BYTES, op.end);
+  bind.readParameters(batch.buffer, op.end, []);
+  return (index) => {
+    if (index >= bind.count) return undefined;
+    const start = bind.offsets[index] as number;
+    const length = bind.lengths[index] as number;
+    return plainText(session, length < 0 ? null : bind.buffer.subarray(start, start + length));
+  };
+}
+
+/** Text that can be said again as a literal; undefined where its bytes could be read as quotes. */
+function plainText(session: Session, value: Buffer | null | undefined): string | null | undefined {
+  if (value === null || value === undefined) return value;
+  return session.encoding === "UTF8" || isAscii(value) ? value.latin1Slice() : undefined;
+}
+
 /** What the statements that are run would leave behind. */
 function judge(session: Session, batch: Batch): void {
   let hazards = 0;
   let several = 0;
+  batch.effects = noEffects.effects;
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
     const info = runBy(op);
     if (info === null) continue;
     refuseDeallocate(session, info.command, () => trimmed(info));
     several++;
-    hazards |= info.hazards;
     if ((info.flags & LexFlag.HAS_SET_LOCAL) !== 0) batch.setsLocally = true;
-    if (info.effects.effects.length > 0)
-      batch.effects = batch.effects.length === 0 ? info.effects.effects : [...batch.effects, ...info.effects.effects];
+    const bound =
+      info.effects.calls.length === 0 ? info.effects.effects : effectsOfCalls(info.effects.calls, parametersOf(session, batch, op));
+    hazards |= bound === null ? info.hazards : info.hazards & ~info.effects.carried;
+    if (bound !== null && bound.length > 0) batch.effects = batch.effects.length === 0 ? bound : [...batch.effects, ...bound];
     batch.unclear ||= info.effects.unclear;
   }
   if (hazards === 0 || !session.transactionMode || session.pinned) return;

@@ -22,6 +22,7 @@ export function planQuery(session: Session, batch: Batch): boolean {
   batch.simple = true;
   batch.endsWithSync = true;
   if (end < start || buffer[end] !== 0) throw new PoolerError("PROTOCOL_VIOLATION", "invalid Query message: its text does not end");
+  session.statements.delete(""); // a simple query drops the unnamed statement
   const { lexed, router } = context;
   lex(buffer, start, end, session.standardStrings, lexed);
   if (lexed.count === 0) {
@@ -47,13 +48,14 @@ export function planQuery(session: Session, batch: Batch): boolean {
   if (lexed.count > 1 && (lexed.flags & LexFlag.HAS_SQL_PREPARED) !== 0)
     for (let i = 0; i < lexed.count && !lexed.overflow; i++)
       refuseDeallocate(session, lexed.commands[i] as number, () => text.latin1Slice(lexed.starts[i], lexed.ends[i]));
-  const { effects, unclear } = effectsOf(text, lexed);
+  const { effects, unclear, carried } = effectsOf(text, lexed);
   batch.effects = effects;
   batch.setsLocally = (lexed.flags & LexFlag.HAS_SET_LOCAL) !== 0;
-  batch.unclear =
-    unclear || (effects.length > 1 && (lexed.flags & LexFlag.HAS_SET) !== 0 && (lexed.flags & LexFlag.HAS_TRANSACTION_CONTROL) !== 0);
-  if (session.transactionMode && !session.pinned && lexed.hazards !== 0) {
-    const verdict = judgeHazards(lexed.hazards, session.database.config.onSessionState, lexed.count > 1 || session.inTransaction);
+  const sets = (lexed.flags & LexFlag.HAS_SET) !== 0 || carried !== 0;
+  batch.unclear = unclear || (effects.length > 1 && sets && (lexed.flags & LexFlag.HAS_TRANSACTION_CONTROL) !== 0);
+  const hazards = lexed.hazards & ~carried;
+  if (session.transactionMode && !session.pinned && hazards !== 0) {
+    const verdict = judgeHazards(hazards, session.database.config.onSessionState, lexed.count > 1 || session.inTransaction);
     batch.pins = verdict.pins;
     batch.unclear ||= verdict.unclear;
   }
