@@ -41,7 +41,7 @@ const hazards: readonly (readonly [string, string])[] = [
   ["PREPARE state_p AS SELECT 1", "PREPARE"],
   ["EXECUTE state_p", "EXECUTE"],
   ["BEGIN; DECLARE state_c CURSOR WITH HOLD FOR SELECT 1; COMMIT", "WITH HOLD"],
-  ["SELECT set_config('work_mem', '3MB', false)", "set_config"],
+  ["SELECT set_config('work_mem', '3' || 'MB', false)", "set_config"],
   ["SELECT setseed(0.5)", "session"],
   ["SELECT lastval()", "lastval"],
 ];

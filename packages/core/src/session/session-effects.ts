@@ -1,9 +1,11 @@
 // What statements do to the settings of a session, and when it counts: SETs take effect with their statement, inside a
 // transaction with its COMMIT, and not at all when it, or a savepoint before them, is rolled back.
-import { Command, type Lexed, LexFlag } from "../sql/lexer.js";
+import { Command, Hazard, type Lexed, LexFlag } from "../sql/lexer.js";
 import { parseDeallocate, parseDiscard, parseReset, parseSet } from "../sql/session-statements.js";
+import { parseSetConfigs, type SetConfigArgument, type SetConfigCall } from "../sql/set-config.js";
+import { foldName } from "../sql/tokens.js";
 import { parseRelease, parseRollbackTo, parseSavepoint } from "../sql/transaction-statements.js";
-import { CHARACTERISTICS, noSettings, type Settings, withoutSetting, withSetting } from "./settings.js";
+import { CHARACTERISTICS, noSettings, type Settings, startupSetting, withoutSetting, withSetting } from "./settings.js";
 
 export type SessionEffect =
   | { readonly kind: "set"; readonly name: string; readonly statement: string }
@@ -13,16 +15,24 @@ export type SessionEffect =
   | { readonly kind: "savepoint" | "rollbackTo" | "release"; readonly name: string }
   | { readonly kind: "begin" | "commit" | "rollback" };
 
-/** `unclear`: something changes settings in a way that is not understood; the server must not be lent on as it is. */
 export interface SessionEffects {
   readonly effects: readonly SessionEffect[];
+  /** Something changes settings in a way that is not understood; the server must not be lent on as it is. */
   readonly unclear: boolean;
+  /** Calls of set_config() whose arguments are parameters: what they do is settled when these are bound. */
+  readonly calls: readonly SetConfigCall[];
+  /** Hazards of the statements that effects and calls account for. */
+  readonly carried: number;
 }
 
-export const noEffects: SessionEffects = { effects: [], unclear: false };
-const begin: SessionEffects = { effects: [{ kind: "begin" }], unclear: false };
-const commit: SessionEffects = { effects: [{ kind: "commit" }], unclear: false };
-const rollback: SessionEffects = { effects: [{ kind: "rollback" }], unclear: false };
+function effectsAre(effects: readonly SessionEffect[]): SessionEffects {
+  return { effects, unclear: false, calls: [], carried: 0 };
+}
+
+export const noEffects = effectsAre([]);
+const begin = effectsAre([{ kind: "begin" }]);
+const commit = effectsAre([{ kind: "commit" }]);
+const rollback = effectsAre([{ kind: "rollback" }]);
 
 /** Is a transaction open when statements with these effects have run? `wasOpen`: one was, before. */
 export function leavesOpen(effects: readonly SessionEffect[], wasOpen: boolean): boolean {
@@ -36,8 +46,10 @@ export function leavesOpen(effects: readonly SessionEffect[], wasOpen: boolean):
 
 /** Effects of the statements that were lexed in `buffer`. Allocates for SETs and savepoints only. */
 export function effectsOf(buffer: Buffer, lexed: Lexed): SessionEffects {
-  if ((lexed.flags & (LexFlag.HAS_SET | LexFlag.HAS_TRANSACTION_CONTROL | LexFlag.HAS_SQL_PREPARED)) === 0) return noEffects;
-  if (lexed.overflow) return { effects: [], unclear: true };
+  const setsByFunction = (lexed.hazards & Hazard.SET_CONFIG) !== 0;
+  if (!setsByFunction && (lexed.flags & (LexFlag.HAS_SET | LexFlag.HAS_TRANSACTION_CONTROL | LexFlag.HAS_SQL_PREPARED)) === 0)
+    return noEffects;
+  if (lexed.overflow) return { effects: [], unclear: true, calls: [], carried: 0 };
   if (lexed.count === 1) {
     switch (lexed.commands[0]) {
       case Command.BEGIN:
@@ -50,13 +62,43 @@ export function effectsOf(buffer: Buffer, lexed: Lexed): SessionEffects {
     }
   }
   const effects: SessionEffect[] = [];
+  const unbound: SetConfigCall[] = [];
   let unclear = false;
+  let carried: number = setsByFunction ? Hazard.SET_CONFIG : 0;
   for (let i = 0; i < lexed.count; i++) {
-    const effect = effectOf(lexed.commands[i] as number, buffer.latin1Slice(lexed.starts[i] as number, lexed.ends[i] as number));
+    const text = buffer.latin1Slice(lexed.starts[i] as number, lexed.ends[i] as number);
+    const effect = effectOf(lexed.commands[i] as number, text);
     if (effect === "unclear") unclear = true;
     else if (effect !== null) effects.push(effect);
+    if (!setsByFunction || !/set_config/i.test(text)) continue;
+    const calls = parseSetConfigs(text);
+    const made = calls === null ? null : effectsOfCalls(calls, noParameters);
+    if (made !== null) effects.push(...made);
+    else if (calls !== null && lexed.count === 1) unbound.push(...calls);
+    else carried = 0;
   }
-  return { effects, unclear };
+  return { effects, unclear, calls: unbound, carried };
+}
+
+/** Values of parameters, from 0; undefined: not known. */
+export type ParameterValues = (index: number) => string | null | undefined;
+
+const noParameters: ParameterValues = () => undefined;
+
+/** What calls of set_config() do to the session; null when that is not known. */
+export function effectsOfCalls(calls: readonly SetConfigCall[], parameters: ParameterValues): SessionEffect[] | null {
+  const effects: SessionEffect[] = [];
+  const settled = (argument: SetConfigArgument): string | null | undefined =>
+    "parameter" in argument ? parameters(argument.parameter - 1) : argument.value;
+  for (const call of calls) {
+    const name = settled(call.name);
+    const value = settled(call.value);
+    // Without a name the server refuses it; the transaction's own settings are none of the session.
+    if (name === undefined || name === null || value === undefined || /^transaction_|^seed$/i.test(name)) return null;
+    const key = foldName(name);
+    effects.push(value === null ? { kind: "reset", name: key } : { kind: "set", name: key, statement: startupSetting(key, value) });
+  }
+  return effects;
 }
 
 /** Text is held byte for byte (latin1), so that it can be said again in the encoding that it came in. */
