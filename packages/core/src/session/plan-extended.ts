@@ -7,6 +7,7 @@ import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/
 import { cstringEnd } from "../protocol/frontend.js";
 import { readInt32 } from "../protocol/message-writer.js";
 import type { GlobalStatement } from "../server/global-statement.js";
+import { decoderOf } from "../sql/encodings.js";
 import { Command, LexFlag } from "../sql/lexer.js";
 import { parseBegin } from "../sql/transaction-statements.js";
 import { askContext, isRoutable } from "./asking.js";
@@ -106,7 +107,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
   if (name !== "") {
     op.restStart = parse.nameEnd + 1;
     if (before !== undefined && session.transactionMode)
-      throw new PoolerError("STATEMENT_EXISTS", `prepared statement "${utf8(name)}" already exists`);
+      throw new PoolerError("STATEMENT_EXISTS", `prepared statement "${shown(session, name)}" already exists`);
     if (before === undefined && session.statements.size >= config.limits.maxClientStatements) {
       throw new PoolerError("TOO_MANY_STATEMENTS", `this client holds ${session.statements.size} prepared statements, which is the limit`, {
         hint: "Close statements that are no longer used, or raise limits.max_client_statements.",
@@ -166,11 +167,15 @@ function find(session: Session, buffer: Buffer, start: number, end: number): Cli
   if (!session.transactionMode) return null;
   throw new PoolerError(
     "STATEMENT_MISSING",
-    name === "" ? "unnamed prepared statement does not exist" : `prepared statement "${utf8(name)}" does not exist`,
+    name === "" ? "unnamed prepared statement does not exist" : `prepared statement "${shown(session, name)}" does not exist`,
   );
 }
 
-const utf8 = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8");
+/** A name's bytes as text; they are in the client's encoding. */
+function shown(session: Session, bytes: string): string {
+  const name = Buffer.from(bytes, "latin1");
+  return decoderOf(session.encoding)?.(name) ?? name.toString("utf8");
+}
 
 /** Nothing in the batch needs a server: transaction control that is held, a lone Sync, Close of statements. */
 function runsLocally(session: Session, batch: Batch): boolean {
