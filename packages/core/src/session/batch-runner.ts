@@ -46,6 +46,8 @@ export class BatchRunner {
   /** The unit that runs was only prepared, with a transaction held. */
   #prepareOnly = false;
   #readings = 0;
+  /** The unit that runs ends without a ReadyForQuery for the client. */
+  #quiet = false;
   /** Statements that the server's error in this batch has taken back. */
   readonly #undone = new Set<string>();
   #transactionAtMs = 0;
@@ -271,8 +273,9 @@ export class BatchRunner {
     }
     this.simple = batch.simple;
     if (!this.session.batchOpen) this.copyEnded = false;
+    this.#quiet = batch.endsQuietly;
     this.syncSent = batch.endsWithSync;
-    this.session.batchOpen = !batch.endsWithSync;
+    this.session.batchOpen = !batch.endsWithSync && !batch.endsQuietly;
     this.session.state = "active";
     this.#batch = null;
     this.session.context.batches.giveBack(batch);
@@ -300,9 +303,14 @@ export class BatchRunner {
     this.#undone.clear();
     if (failed) counters.errors++;
     if (failed && this.#prepareOnly) this.session.held?.fail();
+    if (failed && this.#quiet) {
+      const error = server.takeHiddenError();
+      if (error !== null) this.session.deliver(error, 0, error.length);
+      this.refusals.skipping = true;
+    }
     if (!this.#prepareOnly) this.#settle(server, status, failed);
     this.session.readyAtMs = nowMs;
-    if (status !== TransactionStatus.IN_TRANSACTION && !this.#prepareOnly) this.session.localPortals = null;
+    if (status !== TransactionStatus.IN_TRANSACTION && !this.#prepareOnly && !this.#quiet) this.session.localPortals = null;
     if (status === TransactionStatus.IDLE) {
       counters.transactions++;
       counters.transactionMs += nowMs - this.#transactionAtMs;
@@ -383,7 +391,7 @@ export class BatchRunner {
       if (leavesOpen(effects, wasBegun) && (wasBegun || this.session.sentAhead)) this.session.held ??= HeldTransaction.lost(null);
       this.session.held?.fail();
       const reply = this.session.context.reply.reset().bytes(messageOf(error, this.session.encoding));
-      if (batchOpen && !synced) this.refusals.skipping = true;
+      if ((batchOpen || this.#quiet) && !synced) this.refusals.skipping = true;
       else writeReadyForQuery(reply, this.session.status);
       this.session.sendReply();
     }
@@ -425,6 +433,7 @@ export class BatchRunner {
     this.#effects = [];
     this.#statusBefore = server.status;
     this.simple = true;
+    this.#quiet = false;
     this.syncSent = true;
     this.session.state = "active";
   }

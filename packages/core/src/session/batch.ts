@@ -93,6 +93,8 @@ export class Batch {
   rewritten: Buffer | null = null;
   /** Only Parse and Describe: goes to any primary and leaves a held transaction held. */
   prepareOnly = false;
+  /** ... up to a Flush: where the statement runs is known when it is bound. A Sync that the client does not see ends it. */
+  endsQuietly = false;
   /** Its statements are being run here: an error comes behind what the reply writer holds. */
   answering = false;
   /** So many of the changes stand, whatever fails behind them. */
@@ -126,6 +128,7 @@ export class Batch {
     this.writes = false;
     this.rewritten = null;
     this.prepareOnly = false;
+    this.endsQuietly = false;
     this.answering = false;
     this.changesKept = 0;
     this.refusal = null;

@@ -38,7 +38,11 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
     if (mayRunAgain) server.retry.remember(out.buffer, before, out.length, null);
   } else {
     sendInDetail(session, server, batch, out, status);
-    if (mayRunAgain && batch.endsWithSync && server.retry.usesStatements)
+    if (batch.endsQuietly) {
+      out.begin(Frontend.SYNC).end();
+      server.replies.push(Expect.SYNC, Hide.ALL);
+    }
+    if (mayRunAgain && (batch.endsWithSync || batch.endsQuietly) && server.retry.usesStatements)
       server.retry.remember(out.buffer, before, out.length, server.replies.copy(owedBefore));
   }
   server.send(out.buffer, 0, out.length);

@@ -381,6 +381,7 @@ function route(session: Session, batch: Batch): boolean {
     batch.writes = session.routeWrites;
     return true;
   }
+  batch.endsQuietly = batch.prepareOnly && !batch.endsWithSync && batch.refusal === null && session.routesByStatement;
   if (batch.prepareOnly) session.resolvePrepareRoute(batch);
   else session.resolveRoute(batch, routable, explicit, readOnly);
   return true;

@@ -137,6 +137,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     return this.transactionMode && (this.context.router !== null || !this.database.singleTarget);
   }
 
+  /** Each transaction may go somewhere else, as its statements say. */
+  get routesByStatement(): boolean {
+    return this.transactionMode && !this.pinned && this.context.router !== null;
+  }
+
   get inTransaction(): boolean {
     return this.held !== null || (this.server !== null && this.server.status !== TransactionStatus.IDLE);
   }
