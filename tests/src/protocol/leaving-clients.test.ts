@@ -3,14 +3,19 @@ import { connect } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { backendKeyIn, errorIn, rowsOf } from "../harness/backend-message.js";
 import { messages, type WireClient } from "../harness/wire-client.js";
-import { greetingOf, oneTarget, type Rig, settingsOf, shortly, startRig, twoShards, valueIn } from "./rig.js";
+import { greetingOf, oneTarget, type Rig, settingsOf, shortly, startRig, twoShards, untilRunning, valueIn } from "./rig.js";
 
 const { parse, bind, execute, flush, sync, query } = messages;
 
 let rig: Rig;
 beforeAll(async () => {
   rig = await startRig({
-    databases: { one: oneTarget(), two: twoShards(), session: oneTarget({ pool_mode: "session" }) },
+    databases: {
+      one: oneTarget(),
+      two: twoShards(),
+      two_servers: oneTarget({ pool_size: 2 }),
+      session: oneTarget({ pool_mode: "session" }),
+    },
     timeouts: { query_wait: "1s" },
   });
   const direct = await rig.direct();
@@ -22,21 +27,6 @@ afterAll(async () => {
   await rig.disconnectAll();
   await rig.stop();
 });
-
-/** Waits, with PostgreSQL's own means, until some backend's query that begins with `text` is in `state`. */
-async function untilRunning(text: string, isRunning = true): Promise<void> {
-  const direct = await rig.direct();
-  await direct.query(
-    `DO $$ BEGIN
-       FOR i IN 1..2000 LOOP
-         PERFORM pg_stat_clear_snapshot();
-         EXIT WHEN ${isRunning ? "" : "NOT "}EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND starts_with(query, '${text}'));
-         PERFORM pg_sleep(0.005);
-         IF i = 2000 THEN RAISE 'it never came'; END IF;
-       END LOOP;
-     END $$`,
-  );
-}
 
 /** Sends a cancel request for the client, on a connection of its own, and waits until that is closed. */
 function cancel(client: WireClient, secretKey?: number): Promise<void> {
@@ -105,9 +95,9 @@ describe.each(["one", "two", "session"])("database %s", (database) => {
   test("a client that leaves while its query runs: the query is stopped, the next client is not", async () => {
     const client = await rig.client(database);
     client.send(query("SELECT pg_sleep(600) /* left running */"));
-    await untilRunning("SELECT pg_sleep(600) /* left running");
+    await untilRunning(rig, "SELECT pg_sleep(600) /* left running");
     client.reset();
-    await untilRunning("SELECT pg_sleep(600) /* left running", false);
+    await untilRunning(rig, "SELECT pg_sleep(600) /* left running", false);
     const next = await rig.client(database);
     for (let i = 0; i < 20; i++) expect(await valueIn(next, "SELECT pg_sleep(0.001) || 'well'")).toBe("well");
   });
@@ -125,7 +115,7 @@ describe.each(["one", "two", "session"])("database %s", (database) => {
     const client = await rig.client(database);
     for (const batch of [[query("SELECT pg_sleep(600) /* to cancel */")], [...run("SELECT pg_sleep(600) /* to cancel */"), sync()]]) {
       client.send(...batch);
-      await untilRunning("SELECT pg_sleep(600) /* to cancel");
+      await untilRunning(rig, "SELECT pg_sleep(600) /* to cancel");
       await cancel(client);
       expect(shortly(await client.until("Z"))).toMatch(/E\(57014 canceling statement due to user request\) Z\(I\)$/);
       expect(await valueIn(client, "SELECT 'on'")).toBe("on");
@@ -136,7 +126,7 @@ describe.each(["one", "two", "session"])("database %s", (database) => {
     const client = await rig.client(database);
     await client.query("BEGIN");
     client.send(query("SELECT pg_sleep(600) /* to cancel */"));
-    await untilRunning("SELECT pg_sleep(600) /* to cancel");
+    await untilRunning(rig, "SELECT pg_sleep(600) /* to cancel");
     await cancel(client);
     expect(shortly(await client.until("Z"))).toMatch(/E\(57014 .*\) Z\(E\)$/);
     expect(shortly(await client.query("ROLLBACK"))).toBe("C(ROLLBACK) Z(I)");
@@ -146,7 +136,7 @@ describe.each(["one", "two", "session"])("database %s", (database) => {
     const client = await rig.client(database);
     await cancel(client);
     client.send(query("SELECT 'done' || pg_sleep(0.05)"));
-    await untilRunning("SELECT ''done'' || pg_sleep");
+    await untilRunning(rig, "SELECT 'done' || pg_sleep");
     const key = backendKeyIn(greetingOf(client))?.secretKey ?? 0;
     await cancel(client, key ^ 1);
     expect(rowsOf(await client.until("Z"))).toEqual([["done"]]);
@@ -163,6 +153,30 @@ describe.each(["one", "two", "session"])("database %s", (database) => {
       await cancelled;
     }
   });
+});
+
+test("a cancel request for a client whose settings are being made keeps its statement from running", async () => {
+  const [client, a, b, direct] = await Promise.all([
+    rig.client("two_servers"),
+    rig.client("two_servers"),
+    rig.client("two_servers"),
+    rig.direct(),
+  ]);
+  await direct.query("DROP ROLE IF EXISTS left_role; CREATE ROLE left_role; GRANT left_role TO postgres");
+  await client.query("SET ROLE left_role");
+  const pid = await valueIn(client, "SELECT pg_backend_pid()");
+  for (const holder of [a, b]) await holder.query("BEGIN");
+  const [pidOfA] = [await valueIn(a, "SELECT pg_backend_pid()"), await valueIn(b, "SELECT pg_backend_pid()")];
+  await (pidOfA === pid ? b : a).query("COMMIT");
+  // The other server has to look the role up, and cannot.
+  await direct.query("BEGIN; LOCK TABLE pg_authid IN ACCESS EXCLUSIVE MODE");
+  client.send(query("SELECT 'not to be run'"));
+  await cancel(client);
+  await direct.query("COMMIT");
+  expect(shortly(await client.until("Z"))).toBe("E(57014 canceling statement due to user request) Z(I)");
+  expect(await valueIn(client, "SELECT current_user")).toBe("left_role");
+  await client.query("RESET ROLE");
+  await direct.query("DROP ROLE left_role");
 });
 
 test("a cancel request for a client that waits for a server takes it out of the queue", async () => {

@@ -121,3 +121,18 @@ export async function settingsOf(client: WireClient): Promise<string[]> {
   );
   return rowsOf(answer).map(([setting]) => setting ?? "");
 }
+
+/** Waits, with PostgreSQL's own means, until some backend's query that begins with `text` is in `state`. */
+export async function untilRunning(rig: Rig, text: string, isRunning = true): Promise<void> {
+  const direct = await rig.direct();
+  await direct.query(
+    `DO $$ BEGIN
+       FOR i IN 1..2000 LOOP
+         PERFORM pg_stat_clear_snapshot();
+         EXIT WHEN ${isRunning ? "" : "NOT "}EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND starts_with(query, '${text.replaceAll("'", "''")}'));
+         PERFORM pg_sleep(0.005);
+         IF i = 2000 THEN RAISE 'it never came'; END IF;
+       END LOOP;
+     END $$`,
+  );
+}

@@ -46,6 +46,8 @@ export class BatchRunner {
   /** The unit that runs was only prepared, with a transaction held. */
   #prepareOnly = false;
   #readings = 0;
+  /** A cancel request came before the batch was sent. */
+  #cancelled = false;
   /** The unit that runs ends without a ReadyForQuery for the client. */
   #quiet = false;
   /** Statements that the server's error in this batch has taken back. */
@@ -201,18 +203,15 @@ export class BatchRunner {
   #settingsPrepared(failed: boolean): void {
     const server = this.session.server as Server;
     const batch = this.#batch as Batch;
-    if (!failed) {
+    let message: Buffer | null = null;
+    if (failed) {
+      server.unknownState = true;
+      const error = new PoolerError("SERVER_LOST", "the settings of the session could not be made");
+      message = server.takeHiddenError() ?? messageOf(error, this.session.encoding);
+    } else {
       server.settings = this.session.settings;
-      this.#dispatch(batch);
-      return;
     }
-    const error = server.takeHiddenError();
-    server.unknownState = true;
-    if (this.session.transactionMode && !this.session.pinned) this.release();
-    this.session.state = "idle";
-    if (error !== null) this.refusals.refuseWith(batch, error);
-    else this.refusals.refuse(batch, new PoolerError("SERVER_LOST", "the settings of the session could not be made"));
-    this.session.pump();
+    this.#dispatchUnless(message ?? this.#takeCancel(), server, batch);
   }
 
   /** Plugins changed statements that were described to the client: their columns must be the same. */
@@ -238,6 +237,11 @@ export class BatchRunner {
       message = messageOf(error, this.session.encoding);
     }
     batch.unverified.length = 0;
+    this.#dispatchUnless(message ?? this.#takeCancel(), server, batch);
+  }
+
+  /** Nothing of the batch was sent yet: with a `message` nothing of it will be, and the client gets that. */
+  #dispatchUnless(message: Buffer | null, server: Server, batch: Batch): void {
     if (message === null) {
       this.#dispatch(batch);
       return;
@@ -246,6 +250,13 @@ export class BatchRunner {
     this.session.state = "idle";
     this.refusals.refuseWith(batch, message);
     this.session.pump();
+  }
+
+  /** What the client gets when a cancel request came before its batch was sent. */
+  #takeCancel(): Buffer | null {
+    if (!this.#cancelled) return null;
+    this.#cancelled = false;
+    return messageOf(cancelled(), this.session.encoding);
   }
 
   #dispatch(batch: Batch): void {
@@ -360,6 +371,7 @@ export class BatchRunner {
     this.copyIn = false;
     this.session.batchOpen = false;
     this.#effects = [];
+    this.#cancelled = false;
     this.session.onServerDrain();
     this.reading = null;
     this.#undone.clear();
@@ -450,13 +462,12 @@ export class BatchRunner {
     if (session.state === "waiting") {
       this.#pool?.forget(session);
       session.state = "idle";
-      this.refusals.refuse(
-        this.#batch as Batch,
-        new PoolerError("WAIT_TIMEOUT", "canceling statement due to user request", { sqlstate: "57014" }),
-      );
+      this.refusals.refuse(this.#batch as Batch, cancelled());
       session.pump();
     } else if (session.state === "active" && session.server !== null) {
       this.#cancelServer(session.server);
+    } else if (session.state === "preparing" || session.state === "verifying") {
+      this.#cancelled = true; // what is to be stopped has not been sent
     }
   }
 
@@ -480,4 +491,8 @@ export class BatchRunner {
     context.totals.cancelsSent++;
     cancelServer(context.engine, server, { host, port, tls, timeoutMs: context.config.timeouts.serverConnectMs });
   }
+}
+
+function cancelled(): PoolerError {
+  return new PoolerError("WAIT_TIMEOUT", "canceling statement due to user request", { sqlstate: "57014" });
 }
