@@ -129,6 +129,7 @@ export class Database {
 
   /** The pool that serves a route for a user now, or why there is none. */
   poolFor(user: UserConfig, route: Route): HostPool | PoolerError {
+    if (this.removed) return new PoolerError("UNKNOWN_DATABASE", `database "${this.config.name}" was taken out of the configuration`);
     const shard = this.#shards[route.shard];
     if (shard === undefined) return new PoolerError("UNROUTED", `database "${this.config.name}" has no shard ${route.shard}`);
     if (route.role === "primary" || shard.replicas.length === 0) return this.#pool(user, shard.primary);

@@ -201,6 +201,22 @@ describe("PAUSE", () => {
     expect(waiting.server).not.toBeNull();
   });
 
+  test("nothing is opened before RESUME, not even to be greeted, and then at once, whatever went wrong before", () => {
+    const { pool, host, acquire } = rig();
+    host.refusal = new Error("connect ECONNREFUSED");
+    acquire();
+    host.settle();
+    pool.pause();
+    const heard: (PoolerError | null)[] = [];
+    pool.reconfigure(2);
+    pool.withGreeting((error) => heard.push(error));
+    expect(host.dialed).toHaveLength(0);
+    host.refusal = null;
+    pool.resume();
+    host.settle();
+    expect(heard).toEqual([null]);
+  });
+
   test("who waits for longer than query_wait is told that it is paused", () => {
     const { pool, acquire, clock } = rig({ timeouts: { queryWaitMs: 500 } });
     pool.pause();

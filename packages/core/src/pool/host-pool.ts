@@ -165,6 +165,7 @@ export class HostPool implements ServerOwner {
 
   resume(): void {
     this.paused = false;
+    this.#retryAtMs = 0; // what was wrong with the server is what the pause was for
     this.#serveWaiters();
   }
 
@@ -305,7 +306,7 @@ export class HostPool implements ServerOwner {
 
   /** Connections that would be used now. */
   get #wanted(): number {
-    return Math.max(this.paused ? 0 : this.waiters.length, this.#greetingWaiters.length > 0 || this.#probing ? 1 : 0);
+    return this.paused ? 0 : Math.max(this.waiters.length, this.#greetingWaiters.length > 0 || this.#probing ? 1 : 0);
   }
 
   #openIfWanted(): void {

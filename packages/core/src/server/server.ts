@@ -133,6 +133,11 @@ export class Server implements WireReader, RelayTarget {
     return this.lessee?.passesNotifications ?? false;
   }
 
+  /** The client has got the beginning of a message whose end has not come. */
+  get insideMessage(): boolean {
+    return this.#relay.insideMessage;
+  }
+
   get cancelling(): boolean {
     return this.#cancels > 0;
   }

@@ -81,8 +81,6 @@ export class BatchRunner {
     this.session.database.counters.queries++;
     let toServer: boolean;
     try {
-      if (this.session.database.removed)
-        throw new PoolerError("UNKNOWN_DATABASE", `database "${this.session.database.config.name}" was taken out of the configuration`);
       if (buffer[start] === Frontend.QUERY) toServer = planQuery(this.session, batch);
       else if (buffer[start] === Frontend.FUNCTION_CALL) toServer = this.#planFunctionCall(batch);
       else toServer = planExtended(this.session, batch);
@@ -164,7 +162,7 @@ export class BatchRunner {
     const { session } = this;
     const batch = this.#batch as Batch;
     session.state = "idle";
-    const mayRestart = cause === "replaced" ? !session.database.removed : cause === "host" && batch.route?.role === "replica"; // a read may go elsewhere
+    const mayRestart = cause === "replaced" || (cause === "host" && batch.route?.role === "replica"); // a read may go elsewhere
     if (mayRestart && this.#restarts++ < mostRestarts) this.#start(batch);
     else this.refusals.refuse(batch, error);
     session.pump();
@@ -332,7 +330,6 @@ export class BatchRunner {
       if (this.session.transactionMode && !this.session.pinned) this.release();
     }
     this.session.state = "idle";
-    this.session.settled();
     this.session.pump();
   }
 

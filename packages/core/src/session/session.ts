@@ -311,10 +311,12 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     const isQuery = buffer[start] === Frontend.QUERY || buffer[start] === Frontend.FUNCTION_CALL;
     if (!refusals.skipping && !this.server?.replies.skipping) this.#runner.run(buffer, start, end);
     else if (!isQuery && endsWithSync(buffer, start, end)) refusals.endSkipping();
+    this.#leaveIfDraining();
   }
 
   /** What waits in the inbox may be taken. */
   pump(): void {
+    this.#leaveIfDraining();
     try {
       this.#intake.pump();
     } catch (error) {
@@ -329,13 +331,14 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     if (reply.length > 0) this.wire.write(reply.buffer, 0, reply.length);
   }
 
-  /** Tell the client why, and close. */
+  /** Tell the client why, unless it is in the middle of a message, and close. */
   fatal(error: PoolerError): void {
     if (this.state === "closed") return;
-    writePoolerError(this.context.reply.reset(), error, "FATAL");
-    this.sendReply();
-    this.wire.end();
-    this.#end();
+    if (!this.server?.insideMessage) {
+      writePoolerError(this.context.reply.reset(), error, "FATAL");
+      this.sendReply();
+    }
+    this.breakOff();
   }
 
   /** Close where nothing can be said: in the middle of a message. */
@@ -427,8 +430,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
       this.fatal(new PoolerError("SHUTTING_DOWN", "terminating connection due to administrator command"));
   }
 
-  /** A batch is over. */
-  settled(): void {
+  /** A batch may be over. */
+  #leaveIfDraining(): void {
     if (this.#draining) this.drain();
   }
 

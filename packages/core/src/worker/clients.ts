@@ -1,6 +1,7 @@
 // The clients of one worker: who is there, who is logging in, whose cancel key is whose.
 
 import type { SecretCache } from "../auth/secret-cache.js";
+import { PoolerError } from "../base/errors.js";
 import type { UserConfig } from "../config/types.js";
 import { ConsoleSession } from "../session/console-session.js";
 import type { SessionContext } from "../session/context.js";
@@ -141,6 +142,12 @@ export class Clients implements ClientRegistry {
     for (const session of [...this.sessions.keys()]) session.drain();
     for (const console of [...this.consoles]) console.close();
     this.#tellEmpty();
+  }
+
+  /** Time is up: also those in the middle of something. */
+  closeAll(): void {
+    const error = new PoolerError("SHUTTING_DOWN", "terminating connection due to administrator command");
+    for (const session of [...this.sessions.keys()]) session.fatal(error);
   }
 
   #tellEmpty(): void {

@@ -31,7 +31,7 @@ export async function startWorker(boot: WorkerBoot, link: WorkerLink, log: Logge
   const worker = new Worker(boot, link, log, plugins, exit);
   worker.listen();
   link.onOrders(worker.orders);
-  link.onDisconnect(() => worker.drain(boot.config.timeouts.drainMs));
+  link.onDisconnect(() => worker.drain());
   link.send({ kind: "ready" });
 }
 
@@ -169,7 +169,7 @@ class Worker {
   }
 
   /** Stop accepting, let transactions end, then exit; at the deadline (0: none) whoever is left is closed. */
-  drain(deadlineMs: number): void {
+  drain(deadlineMs = this.#context.config.timeouts.drainMs): void {
     for (const listener of this.#listeners.splice(0)) listener.close();
     this.#clients.onEmpty = () => this.#end();
     this.#clients.drain();
@@ -179,6 +179,7 @@ class Worker {
   #end(): void {
     if (this.#exiting) return;
     this.#exiting = true;
+    this.#clients.closeAll();
     for (const database of this.#databases.values()) database.closeAll();
     this.#plugins?.destroy();
     this.#link.close();
