@@ -64,6 +64,23 @@ describe.each(["one", "two"])("database %s", (database) => {
     expect(await settingsOf(other)).toEqual([]);
   });
 
+  test("SET SESSION CHARACTERISTICS, one mode after the other, and RESET of one of them", async () => {
+    const client = await rig.client(database);
+    await client.query("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY");
+    await client.query("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, DEFERRABLE");
+    const shown = async (): Promise<(string | null)[]> => [
+      await valueIn(client, "SHOW default_transaction_read_only"),
+      await valueIn(client, "SHOW default_transaction_isolation"),
+      await valueIn(client, "SHOW default_transaction_deferrable"),
+    ];
+    const other = await moved(database, client);
+    expect(await shown()).toEqual(["on", "repeatable read", "on"]);
+    await other.query("COMMIT");
+    await client.query("RESET default_transaction_isolation");
+    await moved(database, client);
+    expect(await shown()).toEqual(["on", "read committed", "on"]);
+  });
+
   test("what was set with the extended protocol, too", async () => {
     const client = await rig.client(database);
     client.send(parse({ name: "s", text: "SET work_mem = '3MB'" }), bind({ statement: "s" }), execute(), sync());

@@ -4,8 +4,8 @@ import { Command, Hazard, type Lexed, LexFlag } from "../sql/lexer.js";
 import { parseDeallocate, parseDiscard, parseReset, parseSet } from "../sql/session-statements.js";
 import { parseSetConfigs, type SetConfigArgument, type SetConfigCall } from "../sql/set-config.js";
 import { foldName } from "../sql/tokens.js";
-import { parseRelease, parseRollbackTo, parseSavepoint } from "../sql/transaction-statements.js";
-import { CHARACTERISTICS, noSettings, type Settings, startupSetting, withoutSetting, withSetting } from "./settings.js";
+import { parseRelease, parseRollbackTo, parseSavepoint, parseSetCharacteristics } from "../sql/transaction-statements.js";
+import { noSettings, type Settings, startupSetting, withoutSetting, withSetting } from "./settings.js";
 
 export type SessionEffect =
   | { readonly kind: "set"; readonly name: string; readonly statement: string }
@@ -67,7 +67,14 @@ export function effectsOf(buffer: Buffer, lexed: Lexed): SessionEffects {
   let carried: number = setsByFunction ? Hazard.SET_CONFIG : 0;
   for (let i = 0; i < lexed.count; i++) {
     const text = buffer.latin1Slice(lexed.starts[i] as number, lexed.ends[i] as number);
-    const effect = effectOf(lexed.commands[i] as number, text);
+    const command = lexed.commands[i] as number;
+    if (command === Command.SET_CHARACTERISTICS) {
+      const made = effectsOfCharacteristics(text);
+      if (made === null) unclear = true;
+      else effects.push(...made);
+      continue;
+    }
+    const effect = effectOf(command, text);
     if (effect === "unclear") unclear = true;
     else if (effect !== null) effects.push(effect);
     if (!setsByFunction || !/set_config/i.test(text)) continue;
@@ -101,6 +108,19 @@ export function effectsOfCalls(calls: readonly SetConfigCall[], parameters: Para
   return effects;
 }
 
+/** SET SESSION CHARACTERISTICS AS TRANSACTION sets the defaults that it names. */
+function effectsOfCharacteristics(text: string): SessionEffect[] | null {
+  const modes = parseSetCharacteristics(text);
+  if (modes === null) return null;
+  const { isolation, readOnly, deferrable } = modes;
+  const onOff = (value: boolean | null): string | null => (value === null ? null : value ? "on" : "off");
+  const defaults = { isolation, read_only: onOff(readOnly), deferrable: onOff(deferrable) };
+  return Object.entries(defaults).flatMap(([mode, value]) => {
+    const name = `default_transaction_${mode}`;
+    return value === null ? [] : [{ kind: "set" as const, name, statement: startupSetting(name, value) }];
+  });
+}
+
 /** Text is held byte for byte (latin1), so that it can be said again in the encoding that it came in. */
 function effectOf(command: number, text: string): SessionEffect | "unclear" | null {
   switch (command) {
@@ -117,8 +137,6 @@ function effectOf(command: number, text: string): SessionEffect | "unclear" | nu
       return named("release", parseRelease(text));
     case Command.ROLLBACK_TO:
       return named("rollbackTo", parseRollbackTo(text));
-    case Command.SET_CHARACTERISTICS:
-      return { kind: "set", name: CHARACTERISTICS, statement: text };
     case Command.SET: {
       const set = parseSet(text);
       if (set === null) return "unclear";

@@ -36,9 +36,6 @@ export function changesReading(name: string): boolean {
   return readingNames.has(name);
 }
 
-/** SET SESSION CHARACTERISTICS AS TRANSACTION sets several at once. */
-export const CHARACTERISTICS = "session characteristics";
-
 function settingsOf(entries: ReadonlyMap<string, string>): Settings {
   if (entries.size === 0) return noSettings;
   const names = [...entries.keys()].sort();
@@ -68,20 +65,13 @@ export function sameSettings(a: Settings, b: Settings): boolean {
 /** Statements that turn a session with `from` into one with `to`. */
 export function settingsDifference(from: Settings, to: Settings): string[] {
   const statements: string[] = [];
-  for (const name of from.entries.keys()) if (!to.entries.has(name)) statements.push(...resetStatements(name));
+  for (const name of from.entries.keys()) if (!to.entries.has(name)) statements.push(resetStatement(name));
   for (const [name, statement] of to.entries) if (from.entries.get(name) !== statement) statements.push(statement);
   return statements;
 }
 
-function resetStatements(name: string): string[] {
-  switch (name) {
-    case "session_authorization":
-      return ["RESET SESSION AUTHORIZATION"];
-    case CHARACTERISTICS:
-      return ["RESET default_transaction_isolation", "RESET default_transaction_read_only", "RESET default_transaction_deferrable"];
-    default:
-      return [`RESET ${settingName(name)}`];
-  }
+function resetStatement(name: string): string {
+  return name === "session_authorization" ? "RESET SESSION AUTHORIZATION" : `RESET ${settingName(name)}`;
 }
 
 /** A name such as `search_path` or `app.tenant`, quoted part by part. */
