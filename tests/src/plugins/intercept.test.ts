@@ -177,3 +177,10 @@ test("closing a statement is answered once", async () => {
   expect(shortly(await batch(client, messages.close({ type: "S", name: "s" })))).toBe("3 Z(I)");
   expect(errorIn(await batch(client, again({ name: "s" })))).toMatchObject({ C: "26000" });
 });
+
+test("of a statement that would stay in the session need no server, and are none of its business", async () => {
+  const client = await rig.client();
+  const sql = "LISTEN /* verdict: intercept command LISTEN */ news";
+  expect(shortly(await client.query(sql))).toBe("C(LISTEN) Z(I)");
+  expect(shortly(await batch(client, run(sql)))).toBe("1 2 C(LISTEN) Z(I)");
+});

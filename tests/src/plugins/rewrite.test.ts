@@ -139,3 +139,23 @@ test("into something that a session would keep are refused as the client's own w
   expect(errorIn(await client.query("SELECT /* verdict: rewrite LISTEN news */ 1"))).toMatchObject({ C: "0A000" });
   expect(errorIn(await batch(client, run("SELECT /* verdict: rewrite LISTEN news */ 1")))).toMatchObject({ C: "0A000" });
 });
+
+test("that a server refuses are named as the client named the statement", async () => {
+  const client = await rig.client();
+  await prepare(client, "mine", "SELECT /* verdict: rewrite SELECT 1 */ 0");
+  expect(errorIn(await batch(client, again({ name: "mine", values: ["1"] })))).toMatchObject({
+    C: "08P01",
+    M: 'bind message supplies 1 parameters, but prepared statement "mine" requires 0',
+  });
+});
+
+test("into what the pooler answers itself are answered so", async () => {
+  const client = await rig.client();
+  await prepare(client, "gone", "SELECT 1");
+  const sql = "SELECT /* verdict: rewrite DEALLOCATE gone */ 1";
+  expect(shortly(await batch(client, run(sql)))).toBe("1 2 C(DEALLOCATE) Z(I)");
+  expect(errorIn(await batch(client, again({ name: "gone" })))).toMatchObject({ C: "26000" });
+  await prepare(client, "gone", "SELECT 1");
+  expect(shortly(await client.query(sql))).toBe("C(DEALLOCATE) Z(I)");
+  expect(errorIn(await batch(client, again({ name: "gone" })))).toMatchObject({ C: "26000" });
+});

@@ -32,6 +32,8 @@ export interface ClientStatement {
   readonly info: StatementInfo;
   /** The columns that the client was told; null: it did not ask. */
   told: ToldColumns | null;
+  /** What a plugin made of it last. */
+  standIn: GlobalStatement | null;
   /** Its Parse was answered here; in session mode the server has yet to be told of the name. */
   unsent: boolean;
 }

@@ -17,7 +17,7 @@ import { judgeHazards } from "./hazards.js";
 import { answeredLocally, type HoldState, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
 import { effectsOfCalls, noEffects, type ParameterValues } from "./session-effects.js";
-import { isChanged, showExtended } from "./show-extended.js";
+import { showExtended } from "./show-extended.js";
 
 const STATEMENT = 0x53; // S
 const PORTAL = 0x50; // P
@@ -26,9 +26,9 @@ const PORTAL = 0x50; // P
 export function planExtended(session: Session, batch: Batch): boolean {
   try {
     readMessages(session, batch);
+    if (session.context.router?.chain.wantsEveryStatement) show(session, batch);
     if (runsLocally(session, batch)) return false;
     if (session.held?.failed) throw session.held.failure();
-    judge(session, batch);
     return route(session, batch);
   } catch (error) {
     takeBack(session, batch);
@@ -115,7 +115,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
     }
   }
   const info = registry.intern(buffer, parse, op.end, session.readingNow(), session.standardStrings);
-  op.statement = { name, info, told: null, unsent: false };
+  op.statement = { name, info, told: null, standIn: null, unsent: false };
   op.before = before;
   op.global = info.global;
   batch.changes.push({ name, before });
@@ -183,19 +183,21 @@ function runsLocally(session: Session, batch: Batch): boolean {
   let state: HoldState = holdState(session);
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
-    const info = op.statement?.info;
+    const info = infoOf(op);
+    if (op.local !== null && op.type !== Frontend.PARSE) return false; // a plugin answers it
     switch (op.type) {
       case Frontend.PARSE:
+        if (op.local !== null) break;
         // A text that a server of this database has taken before needs no server to be prepared: its first use does.
         if (session.status !== TransactionStatus.FAILED && session.database.knownStatements.has(op.global as GlobalStatement)) break;
-        if (op.statement === null || !isLocal(session, state, info as StatementInfo)) return false;
+        if (info === null || !isLocal(session, state, info)) return false;
         break;
       case Frontend.DESCRIBE:
         // What is bound in this batch, so far, is local.
-        if (op.statement === null ? boundTo(batch, op.portal, i) === null : !isLocal(session, state, info as StatementInfo)) return false;
+        if (info === null ? boundTo(batch, op.portal, i) === null : !isLocal(session, state, info)) return false;
         break;
       case Frontend.BIND: {
-        const next = info === undefined ? null : localState(session, state, info);
+        const next = info === null ? null : localState(session, state, info);
         // A portal that is run in a later batch must be there, then; one that is run twice is the server's to refuse.
         if (next === null || !isRunOnce(batch, op.portal, i) || !isBare(session, batch, op)) return false;
         op.held = true;
@@ -203,7 +205,8 @@ function runsLocally(session: Session, batch: Batch): boolean {
       }
       case Frontend.EXECUTE: {
         const bound = boundTo(batch, op.portal, i);
-        const next = bound?.statement == null ? null : localState(session, state, bound.statement.info);
+        const run = bound === null ? null : infoOf(bound);
+        const next = run === null ? null : localState(session, state, run);
         if (next === null) return false;
         state = next;
         break;
@@ -212,10 +215,6 @@ function runsLocally(session: Session, batch: Batch): boolean {
         if (op.statement === null && op.portal !== "" && session.server !== null) return false;
         break;
     }
-  }
-  if (session.context.router?.chain.wantsEveryStatement) {
-    show(session, batch);
-    if (isChanged(batch)) return false;
   }
   writeLocalReplies(session, batch);
   return true;
@@ -247,6 +246,7 @@ function isRunOnce(batch: Batch, portal: string, after: number): boolean {
 
 /** A Bind without parameters. */
 function isBare(session: Session, batch: Batch, op: Op): boolean {
+  if (op.parameters !== null) return op.parameters.values.length === 0;
   const { bind } = session.context;
   bind.readNames(batch.buffer, op.start + HEADER_BYTES, op.end);
   bind.readParameters(batch.buffer, op.end, []);
@@ -279,7 +279,7 @@ function writeLocalReplies(session: Session, batch: Batch): void {
         writeEmpty(to, Backend.NO_DATA);
         break;
       case Frontend.EXECUTE: {
-        const info = boundTo(batch, op.portal, i)?.statement?.info as StatementInfo;
+        const info = infoOf(boundTo(batch, op.portal, i) as Op) as StatementInfo;
         runLocally(session, info.command, trimmed(info), to);
         break;
       }
@@ -299,10 +299,14 @@ function show(session: Session, batch: Batch): void {
   batch.shown = true;
 }
 
+/** The statement that is meant, as plugins made it; null: nobody here knows it. */
+function infoOf(op: Op): StatementInfo | null {
+  return op.rewritten ?? op.statement?.info ?? null;
+}
+
 /** What a Bind runs; null: a plugin answers it, or nobody here knows. */
 function runBy(op: Op): StatementInfo | null {
-  if (op.type !== Frontend.BIND || op.local !== null) return null;
-  return op.rewritten ?? op.statement?.info ?? null;
+  return op.type !== Frontend.BIND || op.local !== null ? null : infoOf(op);
 }
 
 /** What a Bind gives, as text byte for byte. */

@@ -375,7 +375,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   statementName(global: string): string | null {
-    for (const [name, { info }] of this.statements) if (info.global.name === global) return name;
+    for (const [name, { info, standIn }] of this.statements) if (info.global.name === global || standIn?.name === global) return name;
     return null;
   }
 

@@ -62,15 +62,6 @@ export function showExtended(session: Session, batch: Batch, asking: AskContext)
   }
 }
 
-/** Did plugins make anything of the batch that a server, or who answers in its place, has to know? */
-export function isChanged(batch: Batch): boolean {
-  for (let i = 0; i < batch.opCount; i++) {
-    const op = batch.ops[i] as Op;
-    if (op.local !== null || (op.statement !== null && op.type !== Frontend.CLOSE && isReplaced(op))) return true;
-  }
-  return false;
-}
-
 /** Bind, Describe and Close of the statement that `parse` makes, behind it. */
 function usesOf(batch: Batch, parse: Op): readonly Op[] {
   return batch.ops.slice(0, batch.opCount).filter((op) => op !== parse && op.statement !== null && op.statement === parse.statement);
@@ -148,6 +139,7 @@ function replace(session: Session, op: Op, decision: ChainDecision): void {
     session.standardStrings,
   );
   op.global = op.rewritten.global;
+  client.standIn = op.global;
   op.parameters = decision.rewrittenParameters;
 }
 
