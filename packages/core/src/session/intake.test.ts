@@ -1,0 +1,272 @@
+// A client's stream in pieces of every size: the units that come out, and what passes through, must not depend on where it is cut.
+import { describe, expect, test } from "vitest";
+import type { LimitsConfig } from "../config/types.js";
+import { Frontend } from "../protocol/codes.js";
+import { MessageWriter } from "../protocol/message-writer.js";
+import { Intake, type IntakeTarget } from "./intake.js";
+
+const limits: LimitsConfig = {
+  maxClients: 10,
+  maxMessageBytes: 1 << 20,
+  maxClientStatements: 10,
+  maxServerStatements: 10,
+  maxCachedStatements: 10,
+};
+
+function message(type: number, body: string | Uint8Array = ""): Buffer {
+  const bytes = Buffer.from(body);
+  return new MessageWriter(bytes.length + 8).begin(type).bytes(bytes).end().toBuffer();
+}
+
+const query = (sql: string): Buffer => message(Frontend.QUERY, `${sql}\0`);
+const parse = (sql: string): Buffer => message(Frontend.PARSE, `\0${sql}\0\0\0`);
+const bind = message(Frontend.BIND, "\0\0\0\0\0\0\0\0");
+const execute = message(Frontend.EXECUTE, "\0\0\0\0\0");
+const sync = message(Frontend.SYNC);
+const flush = message(Frontend.FLUSH);
+const data = (text: string): Buffer => message(Frontend.COPY_DATA, text);
+const done = message(Frontend.COPY_DONE);
+const terminate = message(Frontend.TERMINATE);
+
+/**
+ * Takes units as a session does: a query "COPY" begins a COPY, "SLOW" keeps it busy until ready() is called; after Flush more of the
+ * batch may come.
+ */
+class Target implements IntakeTarget {
+  copyIn = false;
+  busy = false;
+  full = false;
+  passesCopyData = false;
+  readonly log: string[] = [];
+  #copied: Buffer[] = [];
+
+  get ready(): boolean {
+    return !this.busy;
+  }
+
+  onUnit(buffer: Buffer, start: number, end: number): void {
+    this.#note(`unit ${buffer.toString("latin1", start, end)}`);
+    const text = buffer.toString("latin1", start + 5, end - 1);
+    if (text === "COPY") this.copyIn = this.passesCopyData = true;
+    if (text.startsWith("SLOW")) this.busy = true;
+  }
+
+  onCopyBytes(buffer: Buffer, start: number, end: number): void {
+    this.#copied.push(Buffer.from(buffer.subarray(start, end)));
+  }
+
+  onCopyControl(type: number, buffer: Buffer, start: number, end: number): void {
+    this.#note(`control ${buffer.toString("latin1", start, end)}`);
+    if (type === Frontend.COPY_DONE) this.copyIn = this.passesCopyData = false;
+  }
+
+  onInboxFull(full: boolean): void {
+    this.full = full;
+  }
+
+  #note(text: string): void {
+    if (this.#copied.length > 0) this.log.push(`copied ${Buffer.concat(this.#copied).toString("latin1")}`);
+    this.#copied = [];
+    this.log.push(text);
+  }
+
+  finish(): string[] {
+    this.#note("end");
+    return this.log;
+  }
+}
+
+/** What comes out of the stream when it is cut at `cuts`; a target that is busy becomes ready after the chunk, or at the very end. */
+function run(stream: Buffer, cuts: readonly number[], late = false): { log: string[]; inside: boolean } {
+  const target = new Target();
+  const intake = new Intake(target, limits);
+  let at = 0;
+  const serve = (): void => {
+    while (target.busy) {
+      target.busy = false;
+      intake.pump();
+    }
+  };
+  for (const end of [...cuts, stream.length]) {
+    const chunk = Buffer.alloc(end - at + 5, 0x55);
+    stream.copy(chunk, 2, at, end);
+    intake.take(chunk, 2, 2 + end - at);
+    chunk.fill(0xaa);
+    if (!late) serve();
+    at = end;
+  }
+  serve();
+  return { log: target.finish(), inside: intake.insideCopyData };
+}
+
+const streams: Readonly<Record<string, readonly Buffer[]>> = {
+  queries: [query("SELECT 1"), query(""), query("SELECT 'three'"), terminate],
+  batches: [parse("SELECT 1"), bind, execute, sync, parse("x"), flush, bind, execute, sync, sync, flush, flush],
+  "queries that keep the server busy": [query("SLOW 1"), query("SLOW 2"), parse("a"), bind, sync, query("SLOW 3"), sync, query("last")],
+  "a query behind a batch without Sync": [parse("a"), bind, query("b"), sync],
+  "a COPY": [query("COPY"), data("1\n"), data(""), data("x".repeat(100)), flush, sync, data("2\n"), done, query("behind")],
+  "COPY data that nobody asked for": [data("lost"), done, query("a"), data("lost"), message(Frontend.COPY_FAIL, "no\0"), query("b")],
+  "two COPYs, and a client that goes in the second": [query("COPY"), data("1"), done, query("COPY"), data("2"), terminate],
+};
+
+describe.each(Object.keys(streams))("%s", (name) => {
+  const stream = Buffer.concat(streams[name] as readonly Buffer[]);
+  const whole = run(stream, []);
+  const sameWith = (cuts: readonly number[], late: boolean): void => {
+    const cut = run(stream, cuts, late);
+    if (cut.log.join() !== whole.log.join() || cut.inside !== whole.inside) expect({ cuts, ...cut }).toEqual({ cuts, ...whole });
+  };
+
+  test("every byte comes out once and in its place", () => {
+    const passed = whole.log
+      .filter((entry) => entry !== "end")
+      .map((entry) => entry.slice(entry.indexOf(" ") + 1))
+      .join("");
+    const kept = stream.toString("latin1").split(data("lost").toString("latin1")).join("");
+    expect(passed).toBe(kept);
+    expect(whole.log.at(-1)).toBe("end");
+  });
+
+  test.each([false, true])("cut at every position, and at every two that are up to nine bytes apart (late: %s)", (late) => {
+    for (let first = 0; first <= stream.length; first++)
+      for (let second = first; second <= Math.min(stream.length, first + 9); second++) sameWith([first, second], late);
+  });
+
+  test("byte by byte", () => {
+    sameWith(
+      Array.from({ length: stream.length }, (_, i) => i),
+      false,
+    );
+  });
+});
+
+test("units end behind Sync, Flush or a query, wherever chunks end", () => {
+  const stream = Buffer.concat([parse("a"), bind, execute, flush, execute, sync, query("q")]);
+  expect(run(stream, []).log).toEqual(
+    [Buffer.concat([parse("a"), bind, execute, flush]), Buffer.concat([execute, sync]), query("q")]
+      .map((unit) => `unit ${unit.toString("latin1")}`)
+      .concat("end"),
+  );
+});
+
+test("random streams, cut at random", () => {
+  let state = 4_711;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
+    return (state >>> 8) % below;
+  };
+  const pieces: readonly (() => Buffer)[] = [
+    () => query(`SELECT ${"x".repeat(random(50))}`),
+    () => query(`SLOW ${random(100)}`),
+    () => Buffer.concat([parse("a".repeat(random(30))), bind, execute, sync]),
+    () => Buffer.concat([parse("b"), flush, bind, execute, sync]),
+    () => Buffer.concat([query("COPY"), ...Array.from({ length: random(4) }, () => data("d".repeat(random(80)))), done]),
+    () => sync,
+  ];
+  for (let round = 0; round < 500; round++) {
+    const stream = Buffer.concat(Array.from({ length: random(12) + 1 }, () => (pieces[random(pieces.length)] as () => Buffer)()));
+    const cuts = Array.from({ length: random(15) }, () => random(stream.length + 1)).sort((a, b) => a - b);
+    expect(run(stream, cuts, random(2) === 0)).toEqual(run(stream, []));
+  }
+});
+
+describe("limits", () => {
+  const header = (type: string, length: number): Buffer => {
+    const bytes = Buffer.alloc(5);
+    bytes.write(type, "latin1");
+    bytes.writeInt32BE(length, 1);
+    return bytes;
+  };
+
+  test.each([
+    ["an unknown type", header("?", 4), "invalid frontend message type 0x3f"],
+    ["a server's type", header("Z", 5), "invalid frontend message type 0x5a"],
+    ["a length below four", header("Q", 3), "invalid message length 3"],
+    ["a negative length", header("P", -1), "invalid message length -1"],
+    ["a length below four in a batch", Buffer.concat([parse("a"), header("B", 0)]), "invalid message length 0"],
+    ["a message above the limit", header("Q", limits.maxMessageBytes + 1), "too large"],
+    ["the largest length", header("B", 0x7fffffff), "too large"],
+    ["an impossible CopyData", header("d", 2), "invalid message length 2"],
+  ])("%s is refused with its header, wherever that is cut", (_, bytes, text) => {
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      expect(() => run(bytes, [cut])).toThrow(text);
+      expect(() => run(Buffer.concat([query("SLOW"), bytes]), [query("SLOW").length + cut])).toThrow(text);
+    }
+  });
+
+  test("in the middle of COPY only COPY's own messages are taken", () => {
+    for (const bytes of [query("SELECT 1"), parse("a"), message(Frontend.FUNCTION_CALL, "x")])
+      expect(() => run(Buffer.concat([query("COPY"), data("1"), bytes]), [])).toThrow("during COPY");
+  });
+
+  test("a message of exactly the limit is taken, and a CopyData of any size", () => {
+    const sql = "x".repeat(limits.maxMessageBytes - 5);
+    expect(run(query(sql), [100, 5000]).log[0]).toHaveLength("unit ".length + limits.maxMessageBytes + 1);
+    const target = new Target();
+    const intake = new Intake(target, limits);
+    for (const bytes of [query("COPY"), header("d", 0x7fffffff), Buffer.alloc(1000)]) intake.take(bytes, 0, bytes.length);
+    expect(intake.insideCopyData).toBe(true);
+  });
+
+  test("a client that sends ahead is held back above 64 kB, and goes on below", () => {
+    const target = new Target();
+    const intake = new Intake(target, limits);
+    const slow = query(`SLOW ${"x".repeat(20_000)}`);
+    const taken: boolean[] = [];
+    for (let i = 0; i < 6; i++) {
+      intake.take(slow, 0, slow.length);
+      taken.push(target.full);
+    }
+    expect(taken).toEqual([false, false, false, false, true, true]);
+    const served: boolean[] = [];
+    while (target.busy) {
+      target.busy = false;
+      intake.pump();
+      served.push(target.full);
+    }
+    expect(served).toEqual([true, false, false, false, false, false]);
+  });
+
+  test("a message that is not whole does not hold back its own rest", () => {
+    const target = new Target();
+    const intake = new Intake(target, limits);
+    const large = query("x".repeat(500_000));
+    intake.take(large, 0, 400_000);
+    expect(target.full).toBe(false);
+    intake.take(large, 400_000, large.length);
+    expect(target.log).toHaveLength(1);
+  });
+
+  test("a batch without end is handed over in parts of whole messages", () => {
+    const target = new Target();
+    const intake = new Intake(target, limits);
+    const piece = parse("x".repeat(10_000));
+    for (let i = 0; i < 60; i++) for (let at = 0; at < piece.length; at += 4096) intake.take(piece, at, Math.min(piece.length, at + 4096));
+    intake.take(sync, 0, sync.length);
+    expect(target.log.length).toBeGreaterThan(2);
+    const units = target.log.map((entry) => Buffer.from(entry.slice("unit ".length), "latin1"));
+    expect(Buffer.concat(units).equals(Buffer.concat([...Array.from({ length: 60 }, () => piece), sync]))).toBe(true);
+    for (const unit of units.slice(0, -1)) expect(unit.length % piece.length).toBe(0);
+  });
+});
+
+test("what was sent behind the unit that is handed over is known", () => {
+  const target = new Target();
+  const intake = new Intake(target, limits);
+  const seen: boolean[] = [];
+  target.onUnit = () => void seen.push(intake.hasMore);
+  const both = Buffer.concat([query("a"), query("b")]);
+  intake.take(both, 0, both.length);
+  expect(seen).toEqual([true, false]);
+});
+
+test("nothing is left after clear()", () => {
+  const target = new Target();
+  const intake = new Intake(target, limits);
+  const both = Buffer.concat([query("SLOW"), query("never")]);
+  intake.take(both, 0, both.length);
+  intake.clear();
+  target.busy = false;
+  intake.pump();
+  expect(target.log).toHaveLength(1);
+});
