@@ -369,7 +369,7 @@ export class BatchRunner {
     this.session.batchOpen = false;
     this.#effects = [];
     this.#cancelled = false;
-    this.session.onServerDrain();
+    this.session.forgetServerFull();
     this.reading = null;
     this.#undone.clear();
     this.session.tracker.rolledBack();
@@ -414,7 +414,7 @@ export class BatchRunner {
     this.session.route = null;
     this.session.transactionReadOnly = false;
     this.session.routeWrites = false;
-    this.session.onServerDrain(); // whatever it still has to take is nothing to this client
+    this.session.forgetServerFull(); // whatever it still has to take is nothing to this client
     server?.release(this.session.context.clock.nowMs(), halfway || this.session.insideCopyData);
   }
 

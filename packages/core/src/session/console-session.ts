@@ -30,6 +30,7 @@ export class ConsoleSession implements WireReader {
   readonly #writer = new MessageWriter(4096);
   #kept: Buffer = Buffer.alloc(0);
   #busy = false;
+  #full = false;
   #ended = false;
   /** After an extended message: nothing is taken until Sync. */
   #skipping = false;
@@ -59,7 +60,9 @@ export class ConsoleSession implements WireReader {
     this.#read();
   }
 
-  onDrain(): void {}
+  onDrain(): void {
+    this.#read();
+  }
 
   onClosed(): void {
     this.#end();
@@ -71,7 +74,17 @@ export class ConsoleSession implements WireReader {
   }
 
   #read(): void {
-    while (!this.#busy && !this.#ended && this.#kept.length >= HEADER_BYTES) {
+    this.#take();
+    // Who sends commands faster than they are answered, or reads no answers, waits.
+    const full = !this.#ended && this.#kept.length > largestCommandBytes;
+    if (full === this.#full) return;
+    this.#full = full;
+    if (full) this.#options.wire.pause();
+    else this.#options.wire.resume();
+  }
+
+  #take(): void {
+    while (!this.#busy && !this.#ended && !this.#options.wire.congested && this.#kept.length >= HEADER_BYTES) {
       const type = this.#kept[0] as number;
       const length = readInt32(this.#kept, 1);
       if (length < 4 || length > largestCommandBytes) {
@@ -81,11 +94,11 @@ export class ConsoleSession implements WireReader {
       if (this.#kept.length < 1 + length) return;
       const body = this.#kept.subarray(HEADER_BYTES, 1 + length);
       this.#kept = this.#kept.subarray(1 + length);
-      this.#take(type, body);
+      this.#handle(type, body);
     }
   }
 
-  #take(type: number, body: Buffer): void {
+  #handle(type: number, body: Buffer): void {
     switch (type) {
       case Frontend.QUERY:
         if (!this.#skipping) this.#run(body.toString("utf8", 0, Math.max(0, body.length - 1)));

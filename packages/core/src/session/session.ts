@@ -232,7 +232,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   get ready(): boolean {
     // Who does not read answers gets no further ones.
     if (this.state === "idle") return !this.wire.congested;
-    return this.state === "active" && (this.batchOpen || this.#runner.copyIn);
+    // What belongs to a batch or to COPY waits for the server to take what it has.
+    return this.state === "active" && (this.batchOpen || this.#runner.copyIn) && this.server?.wire.congested !== true;
   }
 
   get copyIn(): boolean {
@@ -393,6 +394,12 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   onServerDrain(): void {
+    this.forgetServerFull();
+    this.pump();
+  }
+
+  /** The server has taken what there was, or is none of this client's any more. */
+  forgetServerFull(): void {
     if (!this.#serverFull) return;
     this.#serverFull = false;
     this.#regulate();
