@@ -157,7 +157,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   resolveRoute(batch: Batch, routable: boolean, explicit: boolean, readOnly: boolean): void {
-    if (explicit && !(readOnly && this.held?.serializable !== true)) batch.draft.needsPrimary = true;
+    if (this.settings.serializable || (explicit && !(readOnly && this.held?.serializable !== true))) batch.draft.needsPrimary = true;
     const route = resolveRoute(batch.draft, this.database, routable);
     if (route instanceof PoolerError) throw route;
     batch.route = route;

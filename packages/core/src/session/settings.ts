@@ -9,9 +9,11 @@ export interface Settings {
   readonly entries: ReadonlyMap<string, string>;
   /** Equal for settings by which a statement's text, when it is parsed, comes to mean the same. */
   readonly reading: string;
+  /** Transactions that do not say otherwise are serializable: a hot standby refuses them. */
+  readonly serializable: boolean;
 }
 
-export const noSettings: Settings = { key: "", entries: new Map(), reading: "" };
+export const noSettings: Settings = { key: "", entries: new Map(), reading: "", serializable: false };
 
 /**
  * Constants are read when a statement is parsed, not when it runs. search_path is not here: PostgreSQL itself looks whether
@@ -40,7 +42,8 @@ function settingsOf(entries: ReadonlyMap<string, string>): Settings {
   if (entries.size === 0) return noSettings;
   const names = [...entries.keys()].sort();
   const keyOf = (chosen: readonly string[]): string => chosen.map((name) => `${name}\0${entries.get(name)}`).join("\0");
-  return { key: keyOf(names), entries, reading: keyOf(names.filter(changesReading)) };
+  const serializable = /serializable/i.test(entries.get("default_transaction_isolation") ?? "");
+  return { key: keyOf(names), entries, reading: keyOf(names.filter(changesReading)), serializable };
 }
 
 export function withSetting(settings: Settings, name: string, statement: string): Settings {
