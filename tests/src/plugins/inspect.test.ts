@@ -285,3 +285,20 @@ test("closing a statement and an empty query are answered once, and asked about 
   expect(shortly(await client.query(" ; -- nothing"))).toBe("I Z(I)");
   expect(log.calls()).toEqual([]);
 });
+
+test("an empty statement is no statement", async () => {
+  const client = await connect();
+  expect(shortly(await batch(client, run("")))).toBe("1 2 I Z(I)");
+  expect(shortly(await batch(client, run(" -- nothing")))).toBe("1 2 I Z(I)");
+  await prepare(client, "e", "");
+  expect(shortly(await batch(client, again({ name: "e" })))).toBe("2 I Z(I)");
+  expect(log.calls()).toEqual([]);
+});
+
+test("several statements cannot be prepared", async () => {
+  const client = await connect();
+  const refusal = { C: "42601", M: "cannot insert multiple commands into a prepared statement" };
+  expect(errorIn(await prepare(client, "two", "SELECT 1; SELECT 2"))).toMatchObject(refusal);
+  expect(errorIn(await batch(client, run("SELECT 1; SELECT 2")))).toMatchObject(refusal);
+  expect(errorIn(await batch(client, again({ name: "two" })))).toMatchObject({ C: "26000" });
+});

@@ -159,3 +159,18 @@ test("into what the pooler answers itself are answered so", async () => {
   expect(shortly(await client.query(sql))).toBe("C(DEALLOCATE) Z(I)");
   expect(errorIn(await batch(client, again({ name: "gone" })))).toMatchObject({ C: "26000" });
 });
+
+test("do not stand in for several statements, which cannot be prepared", async () => {
+  const client = await rig.client();
+  const sql = "SELECT /* verdict: rewrite SELECT 'new' */ 1; SELECT 2";
+  expect(errorIn(await batch(client, run(sql)))).toMatchObject({ C: "42601" });
+  expect(errorIn(await prepare(client, "two", sql))).toMatchObject({ C: "42601" });
+});
+
+test("that a server refuses are refused when they are prepared, not when they are bound", async () => {
+  const client = await rig.client();
+  const sql = "SELECT /* verdict: rewrite SELECT nothing */ 1";
+  expect(shortly(await batch(client, run(sql)))).toMatch(/^E\(42703 .*\) Z\(I\)$/);
+  expect(shortly(await batch(client, run(sql, { name: "n" })))).toMatch(/^E\(42703 .*\) Z\(I\)$/);
+  expect(errorIn(await batch(client, again({ name: "n" })))).toMatchObject({ C: "26000" });
+});

@@ -55,9 +55,13 @@ export function showExtended(session: Session, batch: Batch, asking: AskContext)
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
     if (op.type !== Frontend.PARSE || op.statement === null) continue;
-    // No server has to take a text of which nothing is left.
+    // No server has to take a text of which nothing is left: it takes what became of it, if that is anything.
     const uses = usesOf(batch, op);
-    if (op.local === null && uses.length > 0 && uses.every(isReplaced)) op.local = parseComplete;
+    if (op.local === null && uses.length > 0 && uses.every(isReplaced)) {
+      op.rewritten = uses.find(({ local, rewritten }) => local === null && rewritten !== null)?.rewritten ?? null;
+      if (op.rewritten === null) op.local = parseComplete;
+      else op.global = op.rewritten.global;
+    }
     if (op.local !== null) op.statement.unsent = !session.transactionMode;
   }
 }
@@ -71,9 +75,15 @@ function isReplaced(op: Op): boolean {
   return op.local !== null || op.type === Frontend.CLOSE || op.global !== op.statement?.info.global;
 }
 
+/** Null: there is nothing to show. */
 function statementOf(session: Session, info: StatementInfo): Statement | null {
   const { sql } = info.global;
-  return session.context.statements?.statementsOf(sql, 0, sql.length, session.encoding, session.standardStrings).statements[0] ?? null;
+  const { statements = [] } = session.context.statements?.statementsOf(sql, 0, sql.length, session.encoding, session.standardStrings) ?? {};
+  if (statements.length < 2) return statements[0] ?? null;
+  // The server refuses several statements. Who inspects does not rely on it to count as we do.
+  if (session.context.router?.chain.inspects)
+    throw new PoolerError("NOT_SUPPORTED", "cannot insert multiple commands into a prepared statement", { sqlstate: "42601" });
+  return null;
 }
 
 /** A driver prepares or describes: rewrites and intercepts count, routes do not. */
@@ -107,7 +117,7 @@ function showBind(session: Session, batch: Batch, asking: AskContext, op: Op, at
   const statement = client === null ? null : statementOf(session, client.info);
   session.localPortals?.delete(op.portal);
   if (router === null || client === null || statement === null) {
-    if (router?.chain.inspects)
+    if (client === null && router?.chain.inspects)
       throw new PoolerError("FACTS_UNAVAILABLE", "a plugin must see every statement, and this one was prepared in SQL");
     return;
   }
