@@ -13,11 +13,12 @@ import { type Settings, sameSettings } from "../session/settings.js";
 import type { HostState } from "../topology/host-state.js";
 import type { WireEngine } from "../wire/wire.js";
 import type { SlotSource } from "./slot-source.js";
+import { type Queued, WaitQueue } from "./wait-queue.js";
 
 /** "time": waited for too long; "host": it cannot be connected to, another may; "replaced": a reload took the pool away. */
 export type NoServerCause = "time" | "host" | "replaced";
 
-export interface Waiter {
+export interface Waiter extends Queued {
   readonly settings: Settings;
   /** Monotonic milliseconds. */
   waitingSinceMs: number;
@@ -71,7 +72,7 @@ export class HostPool implements ServerOwner {
   readonly servers = new Set<Server>();
   /** Last in, first out: the rest may go after their idle time. */
   readonly idle: Server[] = [];
-  readonly waiters: Waiter[] = [];
+  readonly waiters = new WaitQueue<Waiter>();
   connecting = 0;
   paused = false;
   poolSize: number;
@@ -124,8 +125,7 @@ export class HostPool implements ServerOwner {
 
   /** The waiter left: its client is gone, or its time is up. */
   forget(waiter: Waiter): void {
-    const at = this.waiters.indexOf(waiter);
-    if (at >= 0) this.waiters.splice(at, 1);
+    this.waiters.remove(waiter);
   }
 
   /** Calls back when the greeting is known: at once when it is. */
@@ -150,9 +150,11 @@ export class HostPool implements ServerOwner {
     }
     this.#giveUpIdle(nowMs - surplusIdleMs);
     if (timeouts.queryWaitMs === 0) return;
-    while (this.waiters.length > 0 && nowMs - (this.waiters[0] as Waiter).waitingSinceMs >= timeouts.queryWaitMs) {
-      const waiter = this.waiters.shift() as Waiter;
+    for (;;) {
+      const waiter = this.waiters.first;
+      if (waiter === null || nowMs - waiter.waitingSinceMs < timeouts.queryWaitMs) return;
       const what = this.paused ? new PoolerError("PAUSED", `database "${this.options.database}" is paused`) : this.#waitTimeout();
+      this.waiters.shift();
       waiter.onNoServer(what, "time");
     }
   }
@@ -187,7 +189,7 @@ export class HostPool implements ServerOwner {
       server.retired = true;
       if (server.state === "idle") server.close(null);
     }
-    for (const waiter of this.waiters.splice(0)) waiter.onNoServer(error, "replaced");
+    for (const waiter of this.waiters.takeAll()) waiter.onNoServer(error, "replaced");
   }
 
   /**
@@ -376,7 +378,7 @@ export class HostPool implements ServerOwner {
   }
 
   #refuseWaiters(error: PoolerError): void {
-    for (const waiter of this.waiters.splice(0)) waiter.onNoServer(error, "host");
+    for (const waiter of this.waiters.takeAll()) waiter.onNoServer(error, "host");
   }
 
   /** Is it back? Tried while it is down, and when somebody waits. */

@@ -72,6 +72,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   encoding: string;
   standardStrings: boolean;
   waitingSinceMs = 0;
+  nextWaiter: this | null = null;
+  previousWaiter: this | null = null;
   requestAtMs = 0;
   /** When the last batch was over. */
   readyAtMs = 0;

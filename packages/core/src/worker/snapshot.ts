@@ -127,7 +127,7 @@ function poolOf(pool: HostPool, database: Database, context: SessionContext): Po
       if (server.status !== TransactionStatus.IDLE || !server.replies.empty) working++;
     } else if (server.state === "resetting") resetting++;
   }
-  const first = pool.waiters[0];
+  const { first } = pool.waiters;
   return {
     database: database.config.name,
     user: pool.options.user,
@@ -143,7 +143,7 @@ function poolOf(pool: HostPool, database: Database, context: SessionContext): Po
     serversIdle: pool.idle.length,
     serversConnecting: pool.connecting,
     serversResetting: resetting,
-    maxWaitUs: first === undefined ? 0 : us(context.clock.nowMs() - first.waitingSinceMs),
+    maxWaitUs: first === null ? 0 : us(context.clock.nowMs() - first.waitingSinceMs),
   };
 }
 
