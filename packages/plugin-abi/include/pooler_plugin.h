@@ -13,6 +13,12 @@
  *   pooler_fetch_output       an answer that did not fit             required when a hook may answer POOLER_NEEDS_SPACE
  *   pooler_learn_statement    a statement text is seen for the first time     optional
  *   pooler_forget_statement   ... and will not be seen again under this id    required with the one above
+ *   pooler_client_connect     a client wants in                      required when POOLER_HOOK_CLIENT_CONNECT is set
+ *   pooler_client_disconnect  ... and has left                       POOLER_HOOK_CLIENT_DISCONNECT
+ *   pooler_server_connect     a new connection to a server           POOLER_HOOK_SERVER_CONNECT
+ *   pooler_query_end          a statement has ended                  POOLER_HOOK_QUERY_END
+ *   pooler_result_row         a row of a statement whose rows this plugin asked for    POOLER_HOOK_RESULT_ROW
+ *   pooler_reload             the configuration was read again       POOLER_HOOK_RELOAD
  *
  * Frames. What a hook is given (`in`) and where it writes its answer (`out`) are frames: position-independent
  * bytes, 8-byte aligned, that belong to the host. A frame begins with a struct of this header; everything that
@@ -59,7 +65,13 @@ typedef int32_t pooler_status;
 #define POOLER_REWRITE 3   /* sql (and parameters) replace the statement for everyone after */
 #define POOLER_INTERCEPT 4 /* columns, rows and command_tag are the answer; no server is touched */
 
-#define POOLER_OK 0             /* create, destroy, learn: done */
+#define POOLER_ACCEPT 1    /* client_connect, server_connect: go on, with what the output says; POOLER_SKIP: with nothing to say,
+                              POOLER_ERROR: refuse */
+#define POOLER_ROW_KEEP 0  /* result_row: as it is */
+#define POOLER_ROW_CHANGE 1 /* ... with `values` in its place */
+#define POOLER_ROW_DROP 2  /* ... the client does not get it */
+
+#define POOLER_OK 0             /* create, learn, reload, query_end, client_disconnect: done */
 #define POOLER_FAILED (-1)      /* the plugin could not do its work; `message` says why */
 #define POOLER_PANICKED (-2)    /* the SDK caught a panic or exception; `message` is its text */
 #define POOLER_BAD_INPUT (-3)   /* the frame could not be read */
@@ -87,6 +99,12 @@ typedef uint32_t pooler_ref;
 /* ---- Handshake -------------------------------------------------------------------------------------------- */
 
 #define POOLER_HOOK_ROUTE_QUERY 0x1u
+#define POOLER_HOOK_CLIENT_CONNECT 0x2u
+#define POOLER_HOOK_SERVER_CONNECT 0x4u
+#define POOLER_HOOK_QUERY_END 0x8u
+#define POOLER_HOOK_CLIENT_DISCONNECT 0x10u
+#define POOLER_HOOK_RELOAD 0x20u
+#define POOLER_HOOK_RESULT_ROW 0x40u
 
 #define POOLER_CAP_INSPECT 0x1u         /* ask me for every statement, also when the route is decided, again after a rewrite */
 #define POOLER_CAP_EVERY_STATEMENT 0x2u /* ask me for every statement of a transaction, not for its first only */
@@ -239,7 +257,7 @@ typedef struct pooler_cluster {
   pooler_array hosts;   /* pooler_host */
 } pooler_cluster;
 
-/* What pooler_create is given. */
+/* What pooler_create is given, and pooler_reload. */
 typedef struct pooler_create_input {
   uint32_t size;
   uint32_t host_minor;  /* the host's POOLER_ABI_MINOR */
@@ -248,6 +266,91 @@ typedef struct pooler_create_input {
   uint32_t worker;      /* 0-based number of the worker process */
   uint32_t grammar;     /* PostgreSQL major of the host's grammar */
 } pooler_create_input;
+
+/* A name and its value: a parameter of a startup packet, or one that a server reports. */
+typedef struct pooler_pair {
+  pooler_slice name;
+  pooler_slice value;
+} pooler_pair;
+
+/* What pooler_client_connect is given: the startup packet has come, nothing is proved yet. */
+typedef struct pooler_connect_input {
+  uint32_t size;
+  uint32_t flags;              /* none yet */
+  pooler_ref session;          /* pooler_session: user and database as they are now, see the output */
+  uint32_t reserved;
+  pooler_slice asked_user;     /* as the client sent it */
+  pooler_slice asked_database;
+  pooler_slice peer_name;      /* common name of the client's certificate; absent without one that was verified */
+  pooler_array parameters;     /* pooler_pair: the startup packet, user and database included */
+} pooler_connect_input;
+
+#define POOLER_DISCONNECT_LOGGED_IN 0x1u /* the login had ended well */
+
+/* What pooler_client_disconnect is given. */
+typedef struct pooler_disconnect_input {
+  uint32_t size;
+  uint32_t flags;       /* POOLER_DISCONNECT_* */
+  pooler_ref session;   /* pooler_session: its id is that of pooler_client_connect */
+  uint32_t reserved;
+  uint64_t duration_us; /* since the client connected */
+} pooler_disconnect_input;
+
+#define POOLER_SERVER_TLS 0x1u
+
+/* What pooler_server_connect is given: the login at the server is over, nobody has used the connection yet. */
+typedef struct pooler_server_input {
+  uint32_t size;
+  uint32_t flags;               /* POOLER_SERVER_* */
+  uint64_t id;                  /* of the connection, unique in this worker */
+  uint32_t shard;
+  uint32_t role;                /* POOLER_ROLE_WRITE: a primary, POOLER_ROLE_READ: a replica */
+  uint32_t process_id;          /* of the backend */
+  uint32_t reserved;
+  pooler_slice database;        /* by its name in the pooler's configuration */
+  pooler_slice server_database; /* by its name on the server */
+  pooler_slice user;            /* as whom the pooler logged in there */
+  pooler_slice address;         /* "host:port" */
+  pooler_array parameters;      /* pooler_pair: what the server reported, server_version among it */
+} pooler_server_input;
+
+#define POOLER_END_FAILED 0x1u    /* the client got an error: see `sqlstate` and `message` */
+#define POOLER_END_LOCAL 0x2u     /* no server was asked: `role`, `shard` and `address` say nothing */
+#define POOLER_END_SUSPENDED 0x4u /* as many rows as the client wanted, there may be more */
+#define POOLER_END_REWRITTEN 0x8u /* what ran is what a plugin made of the statement */
+
+/* What pooler_query_end is given: the client has been sent the whole answer. */
+typedef struct pooler_end_input {
+  uint32_t size;
+  uint32_t flags;           /* POOLER_END_* */
+  uint64_t query_id;        /* of the pooler_route_query that was about it; 0 when there was none */
+  uint64_t duration_us;     /* since it came, or since the statement before it in the same string or batch ended */
+  uint64_t rows;            /* as command_tag says, or sent before POOLER_END_SUSPENDED */
+  pooler_ref statement;     /* pooler_statement, as the client sent it */
+  pooler_ref session;       /* pooler_session */
+  uint32_t protocol;        /* POOLER_PROTOCOL_* */
+  uint32_t role;            /* POOLER_ROLE_*: where it ran */
+  uint32_t shard;
+  uint32_t reserved;
+  pooler_slice address;     /* "host:port" of the server */
+  pooler_slice command_tag; /* "SELECT 2" */
+  pooler_slice sqlstate;    /* with POOLER_END_FAILED */
+  pooler_slice message;
+} pooler_end_input;
+
+/* What pooler_result_row is given. Columns and values are as the client would get them, or as an earlier plugin made them. */
+typedef struct pooler_row_input {
+  uint32_t size;
+  uint32_t flags;        /* none yet */
+  uint64_t query_id;     /* of the pooler_route_query that asked for the rows */
+  uint64_t statement_id; /* of the statement that it was about */
+  uint64_t cookie;       /* what it gave */
+  uint64_t row;          /* 0-based, counted by statement */
+  pooler_ref session;    /* pooler_session */
+  uint32_t reserved;
+  pooler_array columns;  /* pooler_column: the format is that of the values */
+  pooler_array values;   /* pooler_value, one for each column */
+} pooler_row_input;
 
 /* ---- Output ----------------------------------------------------------------------------------------------- */
 
@@ -259,40 +362,51 @@ typedef struct pooler_create_input {
 #define POOLER_SHARD_ALL 0xfffffffeu
 
 #define POOLER_OUT_PARAMETERS 0x1u /* REWRITE: `parameters` replace the client's, all of them */
+#define POOLER_OUT_ROUTE 0x2u      /* REWRITE: role and shard count as with FORWARD */
+#define POOLER_OUT_ROWS 0x4u       /* any verdict but ERROR: show me the rows of this statement, see pooler_result_row */
 
 #define POOLER_VALUE_NULL 0x1u
+#define POOLER_VALUE_KEEP 0x2u /* ROW_CHANGE: this value stays as it is */
 
 typedef struct pooler_column {
   pooler_slice name;
   uint32_t type_oid;
   int32_t type_modifier; /* -1 when none */
   int32_t type_size;     /* pg_type.typlen: -1 for variable length */
-  uint32_t format;       /* of the values that the plugin gives: 0 text, 1 binary */
+  uint32_t format;       /* of the values: 0 text, 1 binary */
 } pooler_column;
 
 typedef struct pooler_value {
   pooler_slice value;
-  uint32_t flags; /* POOLER_VALUE_NULL */
+  uint32_t flags; /* POOLER_VALUE_* */
   uint32_t reserved;
 } pooler_value;
 
-/* The host zeroes the struct and sets `size` before each call; the plugin fills what its verdict needs. */
+/* The host zeroes the struct and sets `size` before each call; the plugin fills what its verdict needs. What the fields refer
+ * to lies behind the host's `size`. */
 typedef struct pooler_output {
   uint32_t size;
   uint32_t used;            /* bytes of the frame that the plugin used, this struct included */
   uint32_t needed;          /* with POOLER_NEEDS_SPACE: the capacity that the answer wants */
   uint32_t flags;           /* POOLER_OUT_* */
-  uint32_t role;            /* FORWARD: POOLER_ROLE_* */
-  uint32_t shard;           /* FORWARD: 0-based, POOLER_SHARD_OPEN or POOLER_SHARD_ALL */
+  uint32_t role;            /* FORWARD, or with POOLER_OUT_ROUTE: POOLER_ROLE_* */
+  uint32_t shard;           /* ... 0-based, POOLER_SHARD_OPEN or POOLER_SHARD_ALL */
   pooler_slice sqlstate;    /* ERROR: five characters; absent means 42501 */
   pooler_slice message;     /* ERROR, and every failure */
   pooler_slice detail;
   pooler_slice hint;
-  pooler_slice sql;         /* REWRITE: one statement, in the client's encoding */
+  pooler_slice sql;         /* REWRITE: one statement, in the client's encoding. server_connect: statements that make the session what
+                               it shall be (SET ROLE ...), run first and again whenever the session was reset */
   pooler_array parameters;  /* REWRITE with POOLER_OUT_PARAMETERS: pooler_parameter */
   pooler_array columns;     /* INTERCEPT: pooler_column; none for a statement that returns no rows */
-  pooler_array values;      /* INTERCEPT: pooler_value, row after row, columns.count each */
+  pooler_array values;      /* INTERCEPT: pooler_value, row after row, columns.count each. ROW_CHANGE: one for each column */
   pooler_slice command_tag; /* INTERCEPT: "SELECT 2"; absent: "SELECT <rows>" */
+  uint64_t cookie;          /* POOLER_OUT_ROWS: given to pooler_result_row with each row of this execution */
+  pooler_slice user;        /* client_connect: who the client is from now on, a user of the configuration, whose password it must prove */
+  pooler_slice database;    /* client_connect: ... a database of the configuration */
+  pooler_slice server_user; /* client_connect: as whom to log in at servers, in place of what the configuration says */
+  pooler_slice server_password; /* client_connect: ... with server_user only */
+  pooler_slice once_sql;    /* server_connect: statements that are run once, after `sql` */
 } pooler_output;
 
 /* ---- Exports ---------------------------------------------------------------------------------------------- */
@@ -307,6 +421,18 @@ typedef pooler_status (*pooler_fetch_output_fn)(void *state, pooler_output *out,
  * set; `out` uses `message` only. A failure fails that query and the statement is learned again with the next one. */
 typedef pooler_status (*pooler_learn_statement_fn)(void *state, const pooler_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
 typedef void (*pooler_forget_statement_fn)(void *state, uint64_t statement_id);
+/* Verdicts: POOLER_SKIP, POOLER_ACCEPT, POOLER_ERROR. A failure refuses the client. Not called for the console. */
+typedef pooler_status (*pooler_client_connect_fn)(void *state, const pooler_connect_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+/* Once for every client that pooler_client_connect let in, and without that hook once for every session. */
+typedef pooler_status (*pooler_client_disconnect_fn)(void *state, const pooler_disconnect_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+/* Verdicts: POOLER_SKIP, POOLER_ACCEPT, POOLER_ERROR. After a refusal or a failure the connection is not used. */
+typedef pooler_status (*pooler_server_connect_fn)(void *state, const pooler_server_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+typedef pooler_status (*pooler_query_end_fn)(void *state, const pooler_end_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+/* Verdicts: POOLER_ROW_*. A failure fails the statement, whatever on_error says: no row gets past. */
+typedef pooler_status (*pooler_result_row_fn)(void *state, const pooler_row_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+/* POOLER_OK: the configuration in `in` is in force. Anything else: it is refused, `message` says why, and the one before stays
+ * in force. When another plugin or worker refuses, the hook is called again with the configuration that was in force. */
+typedef pooler_status (*pooler_reload_fn)(void *state, const pooler_create_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
 
 #ifndef POOLER_NO_PROTOTYPES
 POOLER_EXPORT const pooler_plugin_info *pooler_plugin_info_v1(void);
@@ -316,6 +442,12 @@ POOLER_EXPORT pooler_status pooler_route_query(void *state, const pooler_input *
 POOLER_EXPORT pooler_status pooler_fetch_output(void *state, pooler_output *out, uint32_t out_cap);
 POOLER_EXPORT pooler_status pooler_learn_statement(void *state, const pooler_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
 POOLER_EXPORT void pooler_forget_statement(void *state, uint64_t statement_id);
+POOLER_EXPORT pooler_status pooler_client_connect(void *state, const pooler_connect_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+POOLER_EXPORT pooler_status pooler_client_disconnect(void *state, const pooler_disconnect_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+POOLER_EXPORT pooler_status pooler_server_connect(void *state, const pooler_server_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+POOLER_EXPORT pooler_status pooler_query_end(void *state, const pooler_end_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+POOLER_EXPORT pooler_status pooler_result_row(void *state, const pooler_row_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
+POOLER_EXPORT pooler_status pooler_reload(void *state, const pooler_create_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
 #endif
 
 /* ---- Accessors: an author never needs an offset ----------------------------------------------------------- */
@@ -364,6 +496,25 @@ static inline const pooler_cluster *pooler_get_cluster(const pooler_input *in, u
 static inline const pooler_parameter *pooler_get_parameter(const pooler_input *in, uint32_t in_len, uint32_t index) {
   return (const pooler_parameter *)pooler_element(in, in_len, in->parameters, index, sizeof(pooler_parameter));
 }
+/* The session of pooler_connect_input, pooler_disconnect_input, pooler_end_input or pooler_row_input: give its field `session`. */
+static inline const pooler_session *pooler_session_at(const void *in, uint32_t in_len, pooler_ref session) {
+  return (const pooler_session *)pooler_at(in, in_len, session, sizeof(pooler_session));
+}
+/* The value of a name among the parameters of pooler_connect_input or pooler_server_input; absent when there is none. */
+static inline pooler_bytes pooler_get_pair(const void *in, uint32_t in_len, pooler_array parameters, const char *name) {
+  pooler_bytes none = {NULL, 0};
+  for (uint32_t i = 0; i < parameters.count; i++) {
+    const pooler_pair *pair = (const pooler_pair *)pooler_element(in, in_len, parameters, i, sizeof(pooler_pair));
+    if (pair != NULL && pooler_equals(pooler_get(in, in_len, pair->name), name)) return pooler_get(in, in_len, pair->value);
+  }
+  return none;
+}
+static inline const pooler_column *pooler_get_column(const pooler_row_input *in, uint32_t in_len, uint32_t index) {
+  return (const pooler_column *)pooler_element(in, in_len, in->columns, index, sizeof(pooler_column));
+}
+static inline const pooler_value *pooler_get_value(const pooler_row_input *in, uint32_t in_len, uint32_t index) {
+  return (const pooler_value *)pooler_element(in, in_len, in->values, index, sizeof(pooler_value));
+}
 static inline pooler_bytes pooler_get_sql(const pooler_input *in, uint32_t in_len) {
   const pooler_statement *statement = pooler_get_statement(in, in_len);
   pooler_bytes none = {NULL, 0};
@@ -372,8 +523,8 @@ static inline pooler_bytes pooler_get_sql(const pooler_input *in, uint32_t in_le
 
 /* Reserve `length` bytes (8-byte aligned) at the end of the output; NULL when they do not fit. Start with out->used = 0. */
 static inline uint8_t *pooler_reserve(pooler_output *out, uint32_t out_cap, uint32_t length, uint32_t *offset) {
-  uint32_t at = out->used < sizeof(pooler_output) ? (uint32_t)sizeof(pooler_output) : out->used;
-  at = (at + 7u) & ~7u;
+  uint32_t head = out->size < sizeof(pooler_output) ? (uint32_t)sizeof(pooler_output) : out->size; /* a later host's is larger */
+  uint32_t at = ((out->used < head ? head : out->used) + 7u) & ~7u;
   if (at > out_cap || length > out_cap - at) return NULL;
   out->used = at + length;
   *offset = at;
@@ -399,6 +550,20 @@ static inline pooler_status pooler_forward(pooler_output *out, uint32_t role, ui
   out->role = role;
   out->shard = shard;
   return POOLER_FORWARD;
+}
+
+/* Values in place of the row's, all of them kept to begin with: set `value` or flags of those that shall be others. NULL when they
+ * do not fit. */
+static inline pooler_value *pooler_change_row(const pooler_row_input *in, pooler_output *out, uint32_t out_cap) {
+  uint32_t count = in->columns.count;
+  if (count > out_cap / sizeof(pooler_value)) return NULL;
+  pooler_value *values = (pooler_value *)(void *)pooler_reserve(out, out_cap, count * (uint32_t)sizeof(pooler_value), &out->values.offset);
+  if (values == NULL) return NULL;
+  memset(values, 0, count * sizeof(pooler_value));
+  for (uint32_t i = 0; i < count; i++) values[i].flags = POOLER_VALUE_KEEP;
+  out->values.count = count;
+  out->values.stride = (uint32_t)sizeof(pooler_value);
+  return values;
 }
 
 /* Texts that do not fit are left out: the host then uses its defaults. */

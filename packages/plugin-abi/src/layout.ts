@@ -68,11 +68,62 @@ export const structs = {
   pooler_host: { size: 24, align: 4, fields: { shard: 0, role: 4, flags: 8, lag_ms: 12, address: 16 } },
   pooler_cluster: { size: 40, align: 8, fields: { size: 0, shards: 4, generation: 8, name: 16, hosts: 24 } },
   pooler_create_input: { size: 32, align: 4, fields: { size: 0, host_minor: 4, config: 8, name: 16, worker: 24, grammar: 28 } },
+  pooler_pair: { size: 16, align: 4, fields: { name: 0, value: 8 } },
+  pooler_connect_input: {
+    size: 56,
+    align: 4,
+    fields: { size: 0, flags: 4, session: 8, reserved: 12, asked_user: 16, asked_database: 24, peer_name: 32, parameters: 40 },
+  },
+  pooler_disconnect_input: { size: 24, align: 8, fields: { size: 0, flags: 4, session: 8, reserved: 12, duration_us: 16 } },
+  pooler_server_input: {
+    size: 80,
+    align: 8,
+    fields: {
+      size: 0,
+      flags: 4,
+      id: 8,
+      shard: 16,
+      role: 20,
+      process_id: 24,
+      reserved: 28,
+      database: 32,
+      server_database: 40,
+      user: 48,
+      address: 56,
+      parameters: 64,
+    },
+  },
+  pooler_end_input: {
+    size: 88,
+    align: 8,
+    fields: {
+      size: 0,
+      flags: 4,
+      query_id: 8,
+      duration_us: 16,
+      rows: 24,
+      statement: 32,
+      session: 36,
+      protocol: 40,
+      role: 44,
+      shard: 48,
+      reserved: 52,
+      address: 56,
+      command_tag: 64,
+      sqlstate: 72,
+      message: 80,
+    },
+  },
+  pooler_row_input: {
+    size: 80,
+    align: 8,
+    fields: { size: 0, flags: 4, query_id: 8, statement_id: 16, cookie: 24, row: 32, session: 40, reserved: 44, columns: 48, values: 64 },
+  },
   pooler_column: { size: 24, align: 4, fields: { name: 0, type_oid: 8, type_modifier: 12, type_size: 16, format: 20 } },
   pooler_value: { size: 16, align: 4, fields: { value: 0, flags: 8, reserved: 12 } },
   pooler_output: {
-    size: 120,
-    align: 4,
+    size: 168,
+    align: 8,
     fields: {
       size: 0,
       used: 4,
@@ -89,6 +140,12 @@ export const structs = {
       columns: 80,
       values: 96,
       command_tag: 112,
+      cookie: 120,
+      user: 128,
+      database: 136,
+      server_user: 144,
+      server_password: 152,
+      once_sql: 160,
     },
   },
 } as const;
@@ -105,6 +162,11 @@ export const constants = {
   POOLER_REWRITE: 3,
   POOLER_INTERCEPT: 4,
 
+  POOLER_ACCEPT: 1,
+  POOLER_ROW_KEEP: 0,
+  POOLER_ROW_CHANGE: 1,
+  POOLER_ROW_DROP: 2,
+
   POOLER_OK: 0,
   POOLER_FAILED: -1,
   POOLER_PANICKED: -2,
@@ -112,6 +174,12 @@ export const constants = {
   POOLER_NEEDS_SPACE: -4,
 
   POOLER_HOOK_ROUTE_QUERY: 0x1,
+  POOLER_HOOK_CLIENT_CONNECT: 0x2,
+  POOLER_HOOK_SERVER_CONNECT: 0x4,
+  POOLER_HOOK_QUERY_END: 0x8,
+  POOLER_HOOK_CLIENT_DISCONNECT: 0x10,
+  POOLER_HOOK_RELOAD: 0x20,
+  POOLER_HOOK_RESULT_ROW: 0x40,
 
   POOLER_CAP_INSPECT: 0x1,
   POOLER_CAP_EVERY_STATEMENT: 0x2,
@@ -168,6 +236,13 @@ export const constants = {
   POOLER_SESSION_TLS: 0x1,
   POOLER_HOST_UP: 0x1,
 
+  POOLER_DISCONNECT_LOGGED_IN: 0x1,
+  POOLER_SERVER_TLS: 0x1,
+  POOLER_END_FAILED: 0x1,
+  POOLER_END_LOCAL: 0x2,
+  POOLER_END_SUSPENDED: 0x4,
+  POOLER_END_REWRITTEN: 0x8,
+
   POOLER_ROLE_OPEN: 0,
   POOLER_ROLE_WRITE: 1,
   POOLER_ROLE_READ: 2,
@@ -176,7 +251,10 @@ export const constants = {
   POOLER_SHARD_ALL: 0xfffffffe,
 
   POOLER_OUT_PARAMETERS: 0x1,
+  POOLER_OUT_ROUTE: 0x2,
+  POOLER_OUT_ROWS: 0x4,
   POOLER_VALUE_NULL: 0x1,
+  POOLER_VALUE_KEEP: 0x2,
 } as const;
 
 export type ConstantName = keyof typeof constants;

@@ -21,6 +21,14 @@ pub const ERROR: Status = 2;
 pub const REWRITE: Status = 3;
 /// `POOLER_INTERCEPT`
 pub const INTERCEPT: Status = 4;
+/// `POOLER_ACCEPT`
+pub const ACCEPT: Status = 1;
+/// `POOLER_ROW_KEEP`
+pub const ROW_KEEP: Status = 0;
+/// `POOLER_ROW_CHANGE`
+pub const ROW_CHANGE: Status = 1;
+/// `POOLER_ROW_DROP`
+pub const ROW_DROP: Status = 2;
 /// `POOLER_OK`
 pub const OK: Status = 0;
 /// `POOLER_FAILED`
@@ -34,6 +42,18 @@ pub const NEEDS_SPACE: Status = -4;
 
 /// `POOLER_HOOK_ROUTE_QUERY`
 pub const HOOK_ROUTE_QUERY: u32 = 0x1;
+/// `POOLER_HOOK_CLIENT_CONNECT`
+pub const HOOK_CLIENT_CONNECT: u32 = 0x2;
+/// `POOLER_HOOK_SERVER_CONNECT`
+pub const HOOK_SERVER_CONNECT: u32 = 0x4;
+/// `POOLER_HOOK_QUERY_END`
+pub const HOOK_QUERY_END: u32 = 0x8;
+/// `POOLER_HOOK_CLIENT_DISCONNECT`
+pub const HOOK_CLIENT_DISCONNECT: u32 = 0x10;
+/// `POOLER_HOOK_RELOAD`
+pub const HOOK_RELOAD: u32 = 0x20;
+/// `POOLER_HOOK_RESULT_ROW`
+pub const HOOK_RESULT_ROW: u32 = 0x40;
 /// `POOLER_CAP_INSPECT`
 pub const CAP_INSPECT: u32 = 0x1;
 /// `POOLER_CAP_EVERY_STATEMENT`
@@ -134,6 +154,19 @@ pub const SESSION_TLS: u32 = 0x1;
 /// `POOLER_HOST_UP`
 pub const HOST_UP: u32 = 0x1;
 
+/// `POOLER_DISCONNECT_LOGGED_IN`
+pub const DISCONNECT_LOGGED_IN: u32 = 0x1;
+/// `POOLER_SERVER_TLS`
+pub const SERVER_TLS: u32 = 0x1;
+/// `POOLER_END_FAILED`
+pub const END_FAILED: u32 = 0x1;
+/// `POOLER_END_LOCAL`
+pub const END_LOCAL: u32 = 0x2;
+/// `POOLER_END_SUSPENDED`
+pub const END_SUSPENDED: u32 = 0x4;
+/// `POOLER_END_REWRITTEN`
+pub const END_REWRITTEN: u32 = 0x8;
+
 /// `POOLER_ROLE_OPEN`
 pub const ROLE_OPEN: u32 = 0;
 /// `POOLER_ROLE_WRITE`
@@ -146,8 +179,14 @@ pub const SHARD_OPEN: u32 = 0xffff_ffff;
 pub const SHARD_ALL: u32 = 0xffff_fffe;
 /// `POOLER_OUT_PARAMETERS`
 pub const OUT_PARAMETERS: u32 = 0x1;
+/// `POOLER_OUT_ROUTE`
+pub const OUT_ROUTE: u32 = 0x2;
+/// `POOLER_OUT_ROWS`
+pub const OUT_ROWS: u32 = 0x4;
 /// `POOLER_VALUE_NULL`
 pub const VALUE_NULL: u32 = 0x1;
+/// `POOLER_VALUE_KEEP`
+pub const VALUE_KEEP: u32 = 0x2;
 
 /// Declares the structs of the header: public fields, C layout, plain data.
 macro_rules! structs {
@@ -246,6 +285,73 @@ structs! {
     /// `pooler_create_input`
     CreateInput { size: u32, host_minor: u32, config: Slice, name: Slice, worker: u32, grammar: u32 }
 
+    /// `pooler_pair`
+    Pair { name: Slice, value: Slice }
+
+    /// `pooler_connect_input`
+    ConnectInput {
+        size: u32,
+        flags: u32,
+        session: Ref,
+        reserved: u32,
+        asked_user: Slice,
+        asked_database: Slice,
+        peer_name: Slice,
+        parameters: Array,
+    }
+
+    /// `pooler_disconnect_input`
+    DisconnectInput { size: u32, flags: u32, session: Ref, reserved: u32, duration_us: u64 }
+
+    /// `pooler_server_input`
+    ServerInput {
+        size: u32,
+        flags: u32,
+        id: u64,
+        shard: u32,
+        role: u32,
+        process_id: u32,
+        reserved: u32,
+        database: Slice,
+        server_database: Slice,
+        user: Slice,
+        address: Slice,
+        parameters: Array,
+    }
+
+    /// `pooler_end_input`
+    EndInput {
+        size: u32,
+        flags: u32,
+        query_id: u64,
+        duration_us: u64,
+        rows: u64,
+        statement: Ref,
+        session: Ref,
+        protocol: u32,
+        role: u32,
+        shard: u32,
+        reserved: u32,
+        address: Slice,
+        command_tag: Slice,
+        sqlstate: Slice,
+        message: Slice,
+    }
+
+    /// `pooler_row_input`
+    RowInput {
+        size: u32,
+        flags: u32,
+        query_id: u64,
+        statement_id: u64,
+        cookie: u64,
+        row: u64,
+        session: Ref,
+        reserved: u32,
+        columns: Array,
+        values: Array,
+    }
+
     /// `pooler_column`
     Column { name: Slice, type_oid: u32, type_modifier: i32, type_size: i32, format: u32 }
 
@@ -269,6 +375,12 @@ structs! {
         columns: Array,
         values: Array,
         command_tag: Slice,
+        cookie: u64,
+        user: Slice,
+        database: Slice,
+        server_user: Slice,
+        server_password: Slice,
+        once_sql: Slice,
     }
 }
 
@@ -286,3 +398,15 @@ pub type FetchOutputFn = unsafe extern "C" fn(*mut c_void, *mut Output, u32) -> 
 pub type LearnStatementFn = unsafe extern "C" fn(*mut c_void, *const Input, u32, *mut Output, u32) -> Status;
 /// `pooler_forget_statement_fn`
 pub type ForgetStatementFn = unsafe extern "C" fn(*mut c_void, u64);
+/// `pooler_client_connect_fn`
+pub type ClientConnectFn = unsafe extern "C" fn(*mut c_void, *const ConnectInput, u32, *mut Output, u32) -> Status;
+/// `pooler_client_disconnect_fn`
+pub type ClientDisconnectFn = unsafe extern "C" fn(*mut c_void, *const DisconnectInput, u32, *mut Output, u32) -> Status;
+/// `pooler_server_connect_fn`
+pub type ServerConnectFn = unsafe extern "C" fn(*mut c_void, *const ServerInput, u32, *mut Output, u32) -> Status;
+/// `pooler_query_end_fn`
+pub type QueryEndFn = unsafe extern "C" fn(*mut c_void, *const EndInput, u32, *mut Output, u32) -> Status;
+/// `pooler_result_row_fn`
+pub type ResultRowFn = unsafe extern "C" fn(*mut c_void, *const RowInput, u32, *mut Output, u32) -> Status;
+/// `pooler_reload_fn`
+pub type ReloadFn = unsafe extern "C" fn(*mut c_void, *const CreateInput, u32, *mut Output, u32) -> Status;

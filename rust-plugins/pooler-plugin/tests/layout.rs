@@ -128,16 +128,32 @@ fn by_rust() -> Facts {
         "pooler_host" Host { shard, role, flags, lag_ms, address }
         "pooler_cluster" Cluster { size, shards, generation, name, hosts }
         "pooler_create_input" CreateInput { size, host_minor, config, name, worker, grammar }
+        "pooler_pair" Pair { name, value }
+        "pooler_connect_input" ConnectInput {
+            size, flags, session, reserved, asked_user, asked_database, peer_name, parameters
+        }
+        "pooler_disconnect_input" DisconnectInput { size, flags, session, reserved, duration_us }
+        "pooler_server_input" ServerInput {
+            size, flags, id, shard, role, process_id, reserved, database, server_database, user, address, parameters
+        }
+        "pooler_end_input" EndInput {
+            size, flags, query_id, duration_us, rows, statement, session, protocol, role, shard, reserved, address,
+            command_tag, sqlstate, message
+        }
+        "pooler_row_input" RowInput {
+            size, flags, query_id, statement_id, cookie, row, session, reserved, columns, values
+        }
         "pooler_column" Column { name, type_oid, type_modifier, type_size, format }
         "pooler_value" Value { value, flags, reserved }
         "pooler_output" Output {
             size, used, needed, flags, role, shard, sqlstate, message, detail, hint, sql, parameters, columns, values,
-            command_tag
+            command_tag, cookie, user, database, server_user, server_password, once_sql
         }
     }
     constants! { facts:
-        ABI_MAJOR ABI_MINOR SKIP FORWARD ERROR REWRITE INTERCEPT OK FAILED PANICKED BAD_INPUT NEEDS_SPACE
-        HOOK_ROUTE_QUERY CAP_INSPECT CAP_EVERY_STATEMENT CAP_FACTS CAP_PARSE_TREE CAP_FINGERPRINT
+        ABI_MAJOR ABI_MINOR SKIP FORWARD ERROR REWRITE INTERCEPT ACCEPT ROW_KEEP ROW_CHANGE ROW_DROP OK FAILED PANICKED BAD_INPUT NEEDS_SPACE
+        HOOK_ROUTE_QUERY HOOK_CLIENT_CONNECT HOOK_SERVER_CONNECT HOOK_QUERY_END HOOK_CLIENT_DISCONNECT HOOK_RELOAD
+        HOOK_RESULT_ROW CAP_INSPECT CAP_EVERY_STATEMENT CAP_FACTS CAP_PARSE_TREE CAP_FINGERPRINT
         PROTOCOL_SIMPLE PROTOCOL_EXTENDED IN_TRANSACTION READ_ONLY FIRST_STATEMENT PREPARE_ONLY ROLE_DECIDED
         SHARD_DECIDED REWRITTEN SEVERAL_STATEMENTS NEVER PARAMETER_NULL
         STATEMENT_OTHER STATEMENT_SELECT STATEMENT_INSERT STATEMENT_UPDATE STATEMENT_DELETE STATEMENT_MERGE
@@ -145,7 +161,8 @@ fn by_rust() -> Facts {
         STATEMENT_PREPARE STATEMENT_EXECUTE STATEMENT_CALL STATEMENT_CURSOR STATEMENT_LISTEN STATEMENT_EMPTY
         FACT_PARSED FACT_WRITES FACT_LOCKS_ROWS FACT_MODIFYING_CTE FACT_UNKNOWN_FUNCTION FACT_SYNTAX_ERROR
         TABLE_READ TABLE_WRITE TABLE_LOCK SESSION_TLS HOST_UP ROLE_OPEN ROLE_WRITE ROLE_READ SHARD_OPEN SHARD_ALL
-        OUT_PARAMETERS VALUE_NULL
+        DISCONNECT_LOGGED_IN SERVER_TLS END_FAILED END_LOCAL END_SUSPENDED END_REWRITTEN
+        OUT_PARAMETERS OUT_ROUTE OUT_ROWS VALUE_NULL VALUE_KEEP
     }
     facts
 }
