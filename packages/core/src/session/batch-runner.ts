@@ -1,5 +1,6 @@
 // Runs one batch of a client at a time: plans it, gets it a server with the client's settings, sends it, and settles what it did
-// when the last ReadyForQuery came. The states are the session's.
+// when the last ReadyForQuery came. The states are the session's. A session has one from a batch's first byte until it is at rest
+// again (see Session), then it serves others: thousands of clients who do nothing hold none.
 import { PoolerError } from "../base/errors.js";
 import type { Route } from "../pool/database.js";
 import type { HostPool, NoServerCause } from "../pool/host-pool.js";
@@ -8,7 +9,7 @@ import { Frontend, TransactionStatus } from "../protocol/codes.js";
 import { cancelServer } from "../server/cancel.js";
 import { Expect, Hide } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
-import { type Batch, NEVER_WROTE } from "./batch.js";
+import type { Batch } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import { checkColumns } from "./columns.js";
 import { sendBatch, sendVerification } from "./dispatch.js";
@@ -17,14 +18,13 @@ import { planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
 import { endsWithSync, messageOf, Refusals } from "./refusals.js";
 import type { Session } from "./session.js";
-import { leavesOpen, type SessionEffect } from "./session-effects.js";
+import { leavesOpen, noEffects, type SessionEffect } from "./session-effects.js";
 import { sameSettings, settingsDifference } from "./settings.js";
 
 /** A batch that nothing of was sent is started again this often when its host or server is lost. */
 const mostRestarts = 3;
 
 export class BatchRunner {
-  readonly session: Session;
   /** COPY data from the client is expected. */
   copyIn = false;
   /** CopyDone or CopyFail went to the server, and the COPY is not over yet. */
@@ -36,16 +36,16 @@ export class BatchRunner {
   readonly refusals: Refusals;
   /** While a transaction has settings of its own, its statements are nobody else's. */
   reading: string | null = null;
+  #session: Session | null;
   /** The batch that waits for its server, its settings or its verification. */
   #batch: Batch | null = null;
   #pool: HostPool | null = null;
-  #effects: readonly SessionEffect[] = [];
+  #effects: readonly SessionEffect[] = noEffects.effects;
   #statusBefore: number = TransactionStatus.IDLE;
   /** SET LOCAL was seen in the transaction: settings change at its end. */
   #setsLocally = false;
   /** The unit that runs was only prepared, with a transaction held. */
   #prepareOnly = false;
-  #readings = 0;
   /** A cancel request came before the batch was sent. */
   #cancelled = false;
   /** The unit that runs ends without a ReadyForQuery for the client. */
@@ -53,21 +53,51 @@ export class BatchRunner {
   /** Statements that the server's error in this batch has taken back. */
   readonly #undone = new Set<string>();
   #transactionAtMs = 0;
-  #wroteAtMs = -1;
   #restarts = 0;
 
   constructor(session: Session) {
-    this.session = session;
-    this.refusals = new Refusals(session, this);
+    this.#session = session;
+    this.refusals = new Refusals(this);
+  }
+
+  /** Whose it is. Nobody's after end(): whatever is called then fails, rather than reach another client. */
+  get session(): Session {
+    return this.#session as Session;
+  }
+
+  get lent(): boolean {
+    return this.#session !== null;
+  }
+
+  end(): void {
+    this.#session = null;
+  }
+
+  /** Another client's from now on: nothing is left of the one before. Every field is named here. */
+  begin(session: Session): void {
+    this.#session = session;
+    this.copyIn = false;
+    this.copyEnded = false;
+    this.simple = false;
+    this.syncSent = false;
+    this.refusals.skipping = false;
+    this.reading = null;
+    this.#batch = null;
+    this.#pool = null;
+    this.#effects = noEffects.effects;
+    this.#statusBefore = TransactionStatus.IDLE;
+    this.#setsLocally = false;
+    this.#prepareOnly = false;
+    this.#cancelled = false;
+    this.#quiet = false;
+    this.#forgetUndone();
+    this.#transactionAtMs = 0;
+    this.#restarts = 0;
   }
 
   /** Are settings expected to change now? */
   get changesSettings(): boolean {
     return this.session.state === "preparing" || this.#effects.length > 0 || this.#setsLocally || this.session.tracker.pending;
-  }
-
-  msSinceWrite(): number {
-    return this.#wroteAtMs < 0 ? NEVER_WROTE : Math.min(NEVER_WROTE - 1, Math.round(this.session.context.clock.nowMs() - this.#wroteAtMs));
   }
 
   /** A unit came. */
@@ -309,7 +339,7 @@ export class BatchRunner {
     this.copyIn = false;
     this.session.batchOpen = false;
     counters.queryMs += nowMs - this.session.requestAtMs;
-    this.#undone.clear();
+    this.#forgetUndone();
     if (failed) counters.errors++;
     if (failed && this.#prepareOnly) this.session.held?.fail();
     if (failed && this.#quiet) {
@@ -324,7 +354,7 @@ export class BatchRunner {
       counters.transactions++;
       counters.transactionMs += nowMs - this.#transactionAtMs;
       this.reading = null;
-      if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.#wroteAtMs = nowMs;
+      if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.session.wroteAtMs = nowMs;
       this.#setsLocally = false;
       if (!sameSettings(this.session.tracker.applied, this.session.settings)) this.session.tellStartupSettings();
       if (this.session.transactionMode && !this.session.pinned) this.release();
@@ -371,7 +401,7 @@ export class BatchRunner {
     this.#cancelled = false;
     this.session.forgetServerFull();
     this.reading = null;
-    this.#undone.clear();
+    this.#forgetUndone();
     this.session.tracker.rolledBack();
     if (this.session.state === "closed") return;
     if (broken) {
@@ -426,7 +456,7 @@ export class BatchRunner {
 
   /** Until the transaction ends: a setting that changes what a text means is not the session's, or not yet. */
   readsOtherwise(): void {
-    this.reading ??= `\0${this.session.id}.${++this.#readings}`;
+    this.reading ??= this.session.context.registry.uniqueReading();
   }
 
   /** The server never got to a message that changed the statement `name`: the client has what it had before the batch. */
@@ -435,6 +465,10 @@ export class BatchRunner {
     this.#undone.add(name);
     if (before === undefined) this.session.statements.delete(name);
     else this.session.statements.set(name, before);
+  }
+
+  #forgetUndone(): void {
+    if (this.#undone.size > 0) this.#undone.clear(); // clearing allocates, also where there is nothing
   }
 
   /** A statement that only fails is sent to the server: nothing of what ran before counts. */

@@ -38,10 +38,49 @@ export interface ClientStatement {
   unsent: boolean;
 }
 
+/** A client's statements by their names. Most clients at rest have none: the map is there for those who do. */
+export class ClientStatements {
+  #byName: Map<string, ClientStatement> | null = null;
+
+  get size(): number {
+    return this.#byName === null ? 0 : this.#byName.size;
+  }
+
+  get(name: string): ClientStatement | undefined {
+    return this.#byName?.get(name);
+  }
+
+  has(name: string): boolean {
+    return this.#byName?.has(name) === true;
+  }
+
+  set(name: string, statement: ClientStatement): void {
+    this.#byName ??= new Map();
+    this.#byName.set(name, statement);
+  }
+
+  /** Was there one? */
+  delete(name: string): boolean {
+    return this.#byName?.delete(name) === true;
+  }
+
+  clear(): void {
+    this.#byName = null;
+  }
+
+  /** The client's name of the statement that servers know as `global`; null when it has none. */
+  nameOf(global: string): string | null {
+    if (this.#byName === null) return null;
+    for (const [name, { info, standIn }] of this.#byName) if (info.global.name === global || standIn?.name === global) return name;
+    return null;
+  }
+}
+
 export class StatementRegistry {
   readonly #byText = new Map<string, StatementInfo>();
   readonly #limit: number;
   readonly #lexed = createLexed();
+  #readings = 0;
 
   /** `limit`: texts that are remembered though nobody may use them any more. */
   constructor(limit: number) {
@@ -50,6 +89,11 @@ export class StatementRegistry {
 
   get size(): number {
     return this.#byText.size;
+  }
+
+  /** A `reading` (see Settings) that nobody else has. */
+  uniqueReading(): string {
+    return `\0${++this.#readings}`;
   }
 
   /** `parse` has been read from `buffer`; its body ends at `end`. `reading`: see Settings. */

@@ -12,6 +12,8 @@ import { createLexed, type Lexed } from "../sql/lexer.js";
 import type { WireEngine } from "../wire/wire.js";
 import { BatchStock } from "./batch.js";
 import { StatementRegistry } from "./client-statements.js";
+import { IntakeStock } from "./intake.js";
+import { RunnerStock } from "./runner-stock.js";
 
 export interface SessionTotals {
   clientsAccepted: number;
@@ -32,6 +34,8 @@ export interface SessionContext {
   readonly statements: StatementSource | null;
   readonly registry: StatementRegistry;
   readonly batches: BatchStock;
+  readonly runners: RunnerStock;
+  readonly intakes: IntakeStock;
   /** For what the pooler says to clients itself: used and sent within one call. */
   readonly reply: MessageWriter;
   /** For what goes to servers: used and sent within one call. */
@@ -48,10 +52,12 @@ export interface SessionContext {
 
 export function createSessionScratch(
   config: PoolerConfig,
-): Pick<SessionContext, "registry" | "batches" | "reply" | "request" | "lexed" | "parse" | "bind"> {
+): Pick<SessionContext, "registry" | "batches" | "runners" | "intakes" | "reply" | "request" | "lexed" | "parse" | "bind"> {
   return {
     registry: new StatementRegistry(config.limits.maxCachedStatements),
     batches: new BatchStock(),
+    runners: new RunnerStock(),
+    intakes: new IntakeStock(),
     reply: new MessageWriter(),
     request: new MessageWriter(),
     lexed: createLexed(),

@@ -28,8 +28,8 @@ const inboxBytes = 64 * 1024;
 const partBytes = 256 * 1024;
 
 export class Intake {
-  readonly #target: IntakeTarget;
-  readonly #limits: LimitsConfig;
+  #target: IntakeTarget;
+  #limits: LimitsConfig;
   #inbox: Buffer | null = null;
   #inboxStart = 0;
   #inboxEnd = 0;
@@ -44,6 +44,27 @@ export class Intake {
   constructor(target: IntakeTarget, limits: LimitsConfig) {
     this.#target = target;
     this.#limits = limits;
+  }
+
+  /** Another client's from now on. */
+  begin(target: IntakeTarget, limits: LimitsConfig): void {
+    this.#target = target;
+    this.#limits = limits;
+    this.clear();
+    this.#rest = 0;
+    this.#passing = false;
+    this.#ahead = 0;
+    this.#full = false;
+  }
+
+  /** Nobody's, until begin(). */
+  end(): void {
+    this.#target = nobody;
+  }
+
+  /** Everything that came has been dealt with: there is nothing to remember. */
+  get atRest(): boolean {
+    return this.#inbox === null && this.#rest === 0 && !this.#busy;
   }
 
   /** A part of a CopyData was passed on, the rest has not come. */
@@ -204,6 +225,36 @@ export class Intake {
       );
     }
     return length;
+  }
+}
+
+/** So many are kept though nobody uses them. */
+const mostFree = 256;
+const nobody: IntakeTarget = {
+  ready: false,
+  copyIn: false,
+  passesCopyData: false,
+  onUnit() {},
+  onCopyBytes() {},
+  onCopyControl() {},
+  onInboxFull() {},
+};
+
+/** For whoever has just been sent something: most clients wait for the next message with nothing to remember of the last. */
+export class IntakeStock {
+  readonly #free: Intake[] = [];
+
+  take(target: IntakeTarget, limits: LimitsConfig): Intake {
+    const free = this.#free.pop();
+    if (free === undefined) return new Intake(target, limits);
+    free.begin(target, limits);
+    return free;
+  }
+
+  giveBack(intake: Intake): void {
+    if (this.#free.length >= mostFree) return;
+    intake.end();
+    this.#free.push(intake);
   }
 }
 

@@ -17,11 +17,11 @@ import { readOptions, readStartup, type StartupPacket, startupLength } from "../
 import type { TlsUpgrade, Wire, WireReader } from "../wire/wire.js";
 import { askAboutStartup } from "./asking.js";
 import type { SessionContext } from "./context.js";
-import { Session } from "./session.js";
+import { Session, type SessionRegistry } from "./session.js";
 import { noSettings, type Settings, startupSetting, withSetting } from "./settings.js";
 
 /** Who keeps account of clients. */
-export interface ClientRegistry {
+export interface ClientRegistry extends SessionRegistry {
   /** False: the limit is reached. */
   readonly hasRoom: boolean;
   /** Takes a place for a client; false: there is none left. It is given back by remove(), or by dismiss() before there is a session. */
@@ -31,8 +31,7 @@ export interface ClientRegistry {
   /** A number for BackendKeyData that no other client of the pooler has. */
   nextProcessId(): number;
   nextSessionId(): number;
-  add(session: Session, processId: number, secretKey: number): void;
-  remove(session: Session): void;
+  add(session: Session): void;
   loggingIn(login: Login): void;
   loggedIn(login: Login): void;
   cancel(processId: number, secretKey: number): void;
@@ -362,10 +361,12 @@ export class Login implements WireReader {
       applicationName,
       encoding,
       standardStrings: shown.get("standard_conforming_strings") !== "off",
-      onEnd: (ended) => this.#clients.remove(ended),
+      processId,
+      secretKey,
+      registry: this.#clients,
     });
     this.#isAdmitted = false; // the place is the session's
-    this.#clients.add(session, processId, secretKey);
+    this.#clients.add(session);
     this.#wire.write(hello, 0, hello.length);
     if (this.#kept.length > 0) session.onBytes(this.#kept, 0, this.#kept.length);
   }

@@ -19,14 +19,16 @@ const poison = "pooler refused the statement of this client";
 const sync = Buffer.from([Frontend.SYNC, 0, 0, 0, 4]);
 
 export class Refusals {
-  readonly session: Session;
   /** Extended messages are passed over until Sync. */
   skipping = false;
   readonly #runner: BatchRunner;
 
-  constructor(session: Session, runner: BatchRunner) {
-    this.session = session;
+  constructor(runner: BatchRunner) {
     this.#runner = runner;
+  }
+
+  get session(): Session {
+    return this.#runner.session;
   }
 
   refuse(batch: Batch, error: PoolerError): void {

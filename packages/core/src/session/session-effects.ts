@@ -172,7 +172,8 @@ export class SettingsTracker {
   current: Settings;
   /** What the statements have made of the server that the session has now: there RESET goes back to the server's defaults. */
   applied: Settings = noSettings;
-  #pending: SessionEffect[] = [];
+  /** Null: nothing, as in most sessions most of the time. */
+  #pending: SessionEffect[] | null = null;
 
   constructor(initial: Settings) {
     this.initial = initial;
@@ -181,7 +182,7 @@ export class SettingsTracker {
 
   /** A transaction is open in which settings were changed. */
   get pending(): boolean {
-    return this.#pending.length > 0;
+    return this.#pending !== null;
   }
 
   /** The statements of one batch, which are one transaction, have run without an error. `open`: it is open still. */
@@ -194,7 +195,7 @@ export class SettingsTracker {
           this.#apply();
           break;
         case "rollback":
-          this.#pending.length = 0;
+          this.#pending = null;
           break;
         case "rollbackTo":
           this.#rollbackTo(effect.name);
@@ -203,6 +204,7 @@ export class SettingsTracker {
           this.#release(effect.name);
           break;
         default:
+          this.#pending ??= [];
           this.#pending.push(effect);
       }
     }
@@ -211,16 +213,17 @@ export class SettingsTracker {
 
   /** The transaction is over, and came to nothing. */
   rolledBack(): void {
-    this.#pending.length = 0;
+    this.#pending = null;
   }
 
   /** DISCARD ALL, or RESET ALL by the pooler itself. */
   resetAll(): void {
-    this.#pending.length = 0;
+    this.#pending = null;
     this.current = this.initial;
   }
 
   #apply(): void {
+    if (this.#pending === null) return;
     for (const effect of this.#pending) {
       switch (effect.kind) {
         case "set":
@@ -236,22 +239,24 @@ export class SettingsTracker {
           this.applied = noSettings;
       }
     }
-    this.#pending.length = 0;
+    this.#pending = null;
   }
 
   #rollbackTo(savepoint: string): void {
     const at = this.#find(savepoint);
-    if (at >= 0) this.#pending.length = at + 1;
+    if (at >= 0) this.#pending = this.#pending?.slice(0, at + 1) ?? null;
   }
 
   /** The savepoint is gone, and those inside it; what they set stays. */
   #release(savepoint: string): void {
     const at = this.#find(savepoint);
-    if (at >= 0) this.#pending = this.#pending.filter(({ kind }, i) => i < at || kind !== "savepoint");
+    if (at < 0 || this.#pending === null) return;
+    const left = this.#pending.filter(({ kind }, i) => i < at || kind !== "savepoint");
+    this.#pending = left.length === 0 ? null : left;
   }
 
   #find(savepoint: string): number {
-    return this.#pending.findLastIndex((effect) => effect.kind === "savepoint" && effect.name === savepoint);
+    return this.#pending?.findLastIndex((effect) => effect.kind === "savepoint" && effect.name === savepoint) ?? -1;
   }
 }
 

@@ -21,11 +21,12 @@ import { Expect } from "../server/reply-queue.js";
 import type { Lessee, Server } from "../server/server.js";
 import type { Wire, WireReader } from "../wire/wire.js";
 import type { Batch } from "./batch.js";
-import { BatchRunner } from "./batch-runner.js";
-import type { ClientStatement } from "./client-statements.js";
+import { NEVER_WROTE } from "./batch.js";
+import type { BatchRunner } from "./batch-runner.js";
+import { type ClientStatement, ClientStatements } from "./client-statements.js";
 import type { SessionContext } from "./context.js";
 import type { HeldTransaction } from "./held-transaction.js";
-import { Intake, type IntakeTarget } from "./intake.js";
+import type { Intake, IntakeTarget } from "./intake.js";
 import type { LocalPortal } from "./local-portal.js";
 import { endsWithSync } from "./refusals.js";
 import { SettingsTracker } from "./session-effects.js";
@@ -44,7 +45,15 @@ export interface SessionOptions {
   readonly applicationName: string;
   readonly encoding: string;
   readonly standardStrings: boolean;
-  readonly onEnd: (session: Session) => void;
+  /** The client's number in BackendKeyData, and what its cancel requests must know. */
+  readonly processId: number;
+  readonly secretKey: number;
+  readonly registry: SessionRegistry;
+}
+
+/** Who keeps account of sessions. */
+export interface SessionRegistry {
+  remove(session: Session): void;
 }
 
 export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
@@ -53,10 +62,12 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   readonly wire: Wire;
   readonly user: UserConfig;
   readonly database: Database;
-  readonly statements = new Map<string, ClientStatement>();
+  readonly statements = new ClientStatements();
   readonly tracker: SettingsTracker;
-  readonly chainSession: ChainSession & { applicationName: string; clientEncoding: string; generation: number };
   readonly connectedAtMs: number;
+  readonly processId: number;
+  readonly secretKey: number;
+  applicationName: string;
   state: SessionState = "idle";
   server: Server | null = null;
   route: Route | null = null;
@@ -77,14 +88,19 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   requestAtMs = 0;
   /** When the last batch was over. */
   readyAtMs = 0;
+  /** End of the last transaction that may have written; negative: there was none. */
+  wroteAtMs = -1;
   /** Calls of the plugin chain. */
   asked = 0;
   readonly #greeting: ReadonlyMap<string, string>;
   /** Settings whose reported value is another than in the greeting. */
-  readonly #changed = new Set<string>();
-  readonly #onEnd: (session: Session) => void;
-  readonly #intake: Intake;
-  readonly #runner: BatchRunner;
+  #changed: Set<string> | null = null;
+  readonly #registry: SessionRegistry;
+  #chainSession: (ChainSession & { applicationName: string; clientEncoding: string; generation: number }) | null = null;
+  /** Null: no part of a message has come that has not been dealt with. */
+  #intake: Intake | null = null;
+  /** Null: at rest, see #rest(). */
+  #runner: BatchRunner | null = null;
   #draining = false;
   #inboxFull = false;
   /** COPY data come faster than the server takes them. */
@@ -101,24 +117,30 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.standardStrings = options.standardStrings;
     this.connectedAtMs = context.clock.wallMs();
     this.#greeting = options.greeting;
-    this.#onEnd = options.onEnd;
-    this.#intake = new Intake(this, context.config.limits);
-    this.#runner = new BatchRunner(this);
-    this.chainSession = {
-      id: options.id,
-      user: options.user.name,
-      database: options.database.config.name,
-      applicationName: options.applicationName,
-      clientAddress: options.wire.remoteAddress,
-      clientEncoding: options.encoding,
-      tls: options.wire.tls,
-      generation: 0,
-      encoded: null,
-    };
+    this.#registry = options.registry;
+    this.processId = options.processId;
+    this.secretKey = options.secretKey;
+    this.applicationName = options.applicationName;
     this.wire.reader = this;
   }
 
   // --- What planning asks for
+
+  /** As plugins know it. */
+  get chainSession(): ChainSession {
+    this.#chainSession ??= {
+      id: this.id,
+      user: this.user.name,
+      database: this.database.config.name,
+      applicationName: this.applicationName,
+      clientAddress: this.wire.remoteAddress,
+      clientEncoding: this.encoding,
+      tls: this.wire.tls,
+      generation: 0,
+      encoded: null,
+    };
+    return this.#chainSession;
+  }
 
   get settings(): Settings {
     return this.tracker.current;
@@ -126,8 +148,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
 
   /** What a text means that is parsed now, see Settings. */
   readingNow(): string {
-    if (this.held?.changesReading) this.#runner.readsOtherwise();
-    return this.#runner.reading ?? this.settings.reading;
+    if (this.held?.changesReading) this.#running().readsOtherwise();
+    return this.#runner?.reading ?? this.settings.reading;
   }
 
   get transactionMode(): boolean {
@@ -155,7 +177,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   msSinceWrite(): number {
-    return this.#runner.msSinceWrite();
+    return this.wroteAtMs < 0 ? NEVER_WROTE : Math.min(NEVER_WROTE - 1, Math.round(this.context.clock.nowMs() - this.wroteAtMs));
   }
 
   resolveRoute(batch: Batch, routable: boolean, explicit: boolean, readOnly: boolean): void {
@@ -179,7 +201,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
 
   /** The server never got to a message that changed the statement `name`: the client has what it had before the batch. */
   undoStatement(name: string, before: ClientStatement | undefined): void {
-    this.#runner.undoStatement(name, before);
+    this.#runner?.undoStatement(name, before);
   }
 
   /** The client hears of settings that have their first value again. */
@@ -187,14 +209,14 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.statements.clear();
     this.localPortals = null;
     this.tracker.resetAll();
-    for (const name of [...this.#changed]) this.#tellGreeted(name, to);
+    for (const name of [...(this.#changed ?? [])]) this.#tellGreeted(name, to);
   }
 
   /** The server has reported its own defaults after RESET, where those of the client's startup packet count. */
   tellStartupSettings(): void {
     const { current, initial } = this.tracker;
     const to = this.context.reply.reset();
-    for (const name of [...this.#changed]) {
+    for (const name of [...(this.#changed ?? [])]) {
       const statement = initial.entries.get(name.toLowerCase());
       if (statement !== undefined && statement === current.entries.get(name.toLowerCase())) this.#tellGreeted(name, to);
     }
@@ -212,12 +234,15 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   onBytes(chunk: Buffer, start: number, end: number): void {
     if (this.state === "closed") return;
     this.database.counters.bytesFromClients += end - start;
+    const intake = this.#intake ?? this.context.intakes.take(this, this.context.config.limits);
+    this.#intake = intake;
     try {
-      this.#intake.take(chunk, start, end);
+      intake.take(chunk, start, end);
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
       this.fatal(error);
     }
+    this.#restIntake();
   }
 
   onDrain(): void {
@@ -235,25 +260,25 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     // Who does not read answers gets no further ones.
     if (this.state === "idle") return !this.wire.congested;
     // What belongs to a batch or to COPY waits for the server to take what it has.
-    return this.state === "active" && (this.batchOpen || this.#runner.copyIn) && this.server?.wire.congested !== true;
+    return this.state === "active" && (this.batchOpen || this.copyIn) && this.server?.wire.congested !== true;
   }
 
   get copyIn(): boolean {
-    return this.#runner.copyIn;
+    return this.#runner?.copyIn === true;
   }
 
   get passesCopyData(): boolean {
-    return this.#runner.copyIn || this.batchOpen;
+    return this.batchOpen || this.copyIn;
   }
 
   /** The server has the beginning of a CopyData whose end has not come. */
   get insideCopyData(): boolean {
-    return this.#intake.insideCopyData;
+    return this.#intake?.insideCopyData === true;
   }
 
   /** The client went on before it saw the answer to what runs now. */
   get sentAhead(): boolean {
-    return this.#intake.hasMore;
+    return this.#intake?.hasMore === true;
   }
 
   onInboxFull(full: boolean): void {
@@ -275,8 +300,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
 
   onCopyControl(type: number, buffer: Buffer, start: number, end: number): void {
     const { server } = this;
-    const runner = this.#runner;
     if (server === null) return;
+    const runner = this.#running();
     if (type === Frontend.COPY_DONE || type === Frontend.COPY_FAIL) {
       server.send(buffer, start, end);
       // With a Sync ahead of the data, which the server ignores, the one behind them belongs to the COPY.
@@ -304,28 +329,56 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
       case Frontend.COPY_FAIL:
         // What is left of a COPY that failed; in an open batch the COPY may yet begin.
         if (!this.batchOpen) return;
-        this.#runner.copyEnded = true;
+        this.#running().copyEnded = true;
         this.server?.send(buffer, start, end);
         return;
       case Frontend.PASSWORD:
         throw new PoolerError("PROTOCOL_VIOLATION", "a password message came after the login");
     }
-    const { refusals } = this.#runner;
+    const runner = this.#running();
+    const { refusals } = runner;
     const isQuery = buffer[start] === Frontend.QUERY || buffer[start] === Frontend.FUNCTION_CALL;
-    if (!refusals.skipping && !this.server?.replies.skipping) this.#runner.run(buffer, start, end);
+    if (!refusals.skipping && !this.server?.replies.skipping) runner.run(buffer, start, end);
     else if (!isQuery && endsWithSync(buffer, start, end)) refusals.endSkipping();
     this.#leaveIfDraining();
+    this.#rest();
+  }
+
+  #running(): BatchRunner {
+    this.#runner ??= this.context.runners.take(this);
+    return this.#runner;
+  }
+
+  /**
+   * Nothing runs, no transaction is open and no error is being passed over: what that takes goes to others who need it. To be called
+   * as the last thing, since the runner itself may have led here.
+   */
+  #rest(): void {
+    const runner = this.#runner;
+    if (runner === null || this.state !== "idle" || this.server !== null || this.held !== null || runner.refusals.skipping) return;
+    this.#runner = null;
+    this.context.runners.giveBack(runner);
+  }
+
+  #restIntake(): void {
+    const intake = this.#intake;
+    if (intake === null || !intake.atRest) return;
+    this.#intake = null;
+    this.context.intakes.giveBack(intake);
   }
 
   /** What waits in the inbox may be taken. */
   pump(): void {
     this.#leaveIfDraining();
+    const intake = this.#intake;
+    if (intake === null) return;
     try {
-      this.#intake.pump();
+      intake.pump();
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
       this.fatal(error);
     }
+    this.#restIntake();
   }
 
   sendReply(): void {
@@ -358,7 +411,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   get changesSettings(): boolean {
-    return !this.transactionMode || this.#runner.changesSettings;
+    return !this.transactionMode || this.#runner?.changesSettings === true;
   }
 
   get passesNotifications(): boolean {
@@ -367,19 +420,25 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
 
   onParameter(name: string, value: string): void {
     const greeted = this.#greeting.get(name);
-    if (greeted === value) this.#changed.delete(name);
-    else if (greeted !== undefined && name !== "in_hot_standby") this.#changed.add(name);
-    if (this.state === "active" && changesReading(name.toLowerCase())) this.#runner.readsOtherwise();
-    if (name === "client_encoding") this.encoding = this.chainSession.clientEncoding = value;
+    if (greeted === value) this.#changed?.delete(name);
+    else if (greeted !== undefined && name !== "in_hot_standby") {
+      this.#changed ??= new Set();
+      this.#changed.add(name);
+    }
+    if (this.state === "active" && changesReading(name.toLowerCase())) this.#runner?.readsOtherwise();
+    if (name === "client_encoding") this.encoding = value;
     else if (name === "standard_conforming_strings") this.standardStrings = value === "on";
-    else if (name === "application_name") this.chainSession.applicationName = value;
+    else if (name === "application_name") this.applicationName = value;
     else return;
-    this.chainSession.generation++;
+    const known = this.#chainSession;
+    if (known === null) return;
+    known.clientEncoding = this.encoding;
+    known.applicationName = this.applicationName;
+    known.generation++;
   }
 
   statementName(global: string): string | null {
-    for (const [name, { info, standIn }] of this.statements) if (info.global.name === global || standIn?.name === global) return name;
-    return null;
+    return this.statements.nameOf(global);
   }
 
   onSkipping(): void {
@@ -390,7 +449,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   onCopyIn(): void {
-    this.#runner.beginCopyIn();
+    this.#running().beginCopyIn();
     // What the client sent ahead of it waits in the inbox; not within the server's call.
     queueMicrotask(() => this.pump());
   }
@@ -408,28 +467,32 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
   }
 
   onReady(status: number, failed: boolean, owed: boolean): void {
-    this.#runner.onReady(status, failed, owed);
+    this.#runner?.onReady(status, failed, owed);
+    this.#rest();
   }
 
   onServerLost(error: PoolerError, broken: boolean): void {
-    this.#runner.onServerLost(error, broken);
+    this.#running().onServerLost(error, broken);
+    this.#rest();
   }
 
   // --- The pool
 
   onServer(server: Server): void {
-    this.#runner.onServer(server);
+    this.#running().onServer(server);
   }
 
   onNoServer(error: PoolerError, cause: NoServerCause): void {
-    this.#runner.onNoServer(error, cause);
+    this.#running().onNoServer(error, cause);
+    this.#rest();
   }
 
   // --- From outside
 
   /** A cancel request for this client. */
   cancel(): void {
-    this.#runner.cancel();
+    this.#runner?.cancel();
+    this.#rest();
   }
 
   /** Leave as soon as no transaction is open. */
@@ -458,8 +521,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     if (this.state === "closed") return;
     const before = this.state;
     this.state = "closed";
-    this.#intake.clear();
-    this.#runner.abandon(before);
-    this.#onEnd(this);
+    this.#intake?.clear();
+    this.#runner?.abandon(before);
+    this.#registry.remove(this);
   }
 }

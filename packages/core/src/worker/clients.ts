@@ -25,19 +25,14 @@ export interface ClientsOptions {
 /** Numbers of clients in a process id; the rest names the worker. */
 const clientBits = 22;
 
-interface Key {
-  readonly session: Session;
-  readonly secretKey: number;
-}
-
 export class Clients implements ClientRegistry {
-  readonly sessions = new Map<Session, number>();
+  /** By the number that the client was told. */
+  readonly sessions = new Map<number, Session>();
   readonly logins = new Set<Login>();
   readonly consoles = new Set<ConsoleSession>();
   draining = false;
   onEmpty: (() => void) | null = null;
   readonly #options: ClientsOptions;
-  readonly #keys = new Map<number, Key>();
   /** One object for all: what the engine makes of it is kept by it. */
   readonly #tls: TlsUpgrade | null;
   #lastSession = 0;
@@ -74,7 +69,7 @@ export class Clients implements ClientRegistry {
 
   nextProcessId(): number {
     do this.#lastProcess = (this.#lastProcess + 1) % (1 << clientBits);
-    while (this.#lastProcess === 0 || this.#keys.has(this.#processId(this.#lastProcess)));
+    while (this.#lastProcess === 0 || this.sessions.has(this.#processId(this.#lastProcess)));
     return this.#processId(this.#lastProcess);
   }
 
@@ -82,16 +77,13 @@ export class Clients implements ClientRegistry {
     return ((this.#options.worker % 256) << clientBits) | number;
   }
 
-  add(session: Session, processId: number, secretKey: number): void {
-    this.sessions.set(session, processId);
-    this.#keys.set(processId, { session, secretKey });
+  add(session: Session): void {
+    this.sessions.set(session.processId, session);
     if (this.draining) session.drain();
   }
 
   remove(session: Session): void {
-    const processId = this.sessions.get(session);
-    if (this.sessions.delete(session)) this.dismiss();
-    if (processId !== undefined) this.#keys.delete(processId);
+    if (this.sessions.delete(session.processId)) this.dismiss();
     this.#tellEmpty();
   }
 
@@ -105,15 +97,15 @@ export class Clients implements ClientRegistry {
   }
 
   cancel(processId: number, secretKey: number): void {
-    const key = this.#keys.get(processId);
-    if (key === undefined) this.#options.onForeignCancel(processId, secretKey);
-    else if (key.secretKey === secretKey) key.session.cancel();
+    const session = this.sessions.get(processId);
+    if (session === undefined) this.#options.onForeignCancel(processId, secretKey);
+    else if (session.secretKey === secretKey) session.cancel();
   }
 
   /** A cancel request that another worker passed on. */
   cancelHere(processId: number, secretKey: number): void {
-    const key = this.#keys.get(processId);
-    if (key !== undefined && key.secretKey === secretKey) key.session.cancel();
+    const session = this.sessions.get(processId);
+    if (session?.secretKey === secretKey) session.cancel();
   }
 
   openConsole(wire: Wire, user: UserConfig): void {
@@ -131,15 +123,11 @@ export class Clients implements ClientRegistry {
     this.consoles.add(session);
   }
 
-  tick(nowMs: number): void {
-    for (const session of this.sessions.keys()) session.tick(nowMs);
-  }
-
   /** No new transactions; clients leave when theirs are over. */
   drain(): void {
     this.draining = true;
     for (const login of [...this.logins]) login.close();
-    for (const session of [...this.sessions.keys()]) session.drain();
+    for (const session of [...this.sessions.values()]) session.drain();
     for (const console of [...this.consoles]) console.close();
     this.#tellEmpty();
   }
@@ -147,7 +135,7 @@ export class Clients implements ClientRegistry {
   /** Time is up: also those in the middle of something. */
   closeAll(): void {
     const error = new PoolerError("SHUTTING_DOWN", "terminating connection due to administrator command");
-    for (const session of [...this.sessions.keys()]) session.fatal(error);
+    for (const session of [...this.sessions.values()]) session.fatal(error);
   }
 
   #tellEmpty(): void {

@@ -36,7 +36,7 @@ export function takeSnapshot(source: SnapshotSource, detail: boolean): WorkerSna
   const databases = [...source.databases];
   const wallMinusNowMs = context.clock.wallMs() - context.clock.nowMs();
   const counts = new Map<string, { database: string; state: ClientSnapshot["state"]; count: number }>();
-  for (const session of clients.sessions.keys()) {
+  for (const session of clients.sessions.values()) {
     const state = stateOf(session);
     const database = session.database.config.name;
     const key = `${database}\0${state}`;
@@ -49,7 +49,7 @@ export function takeSnapshot(source: SnapshotSource, detail: boolean): WorkerSna
     processId: process.pid,
     startedAtMs: source.startedAtMs,
     memoryBytes: process.memoryUsage.rss(),
-    clients: detail ? [...clients.sessions].map(([session, processId]) => clientOf(session, processId, wallMinusNowMs, context)) : [],
+    clients: detail ? [...clients.sessions.values()].map((session) => clientOf(session, wallMinusNowMs, context)) : [],
     clientCounts: [...counts.values()] satisfies ClientCount[],
     servers: detail
       ? databases.flatMap((database) =>
@@ -77,7 +77,7 @@ function stateOf(session: Session): ClientSnapshot["state"] {
   }
 }
 
-function clientOf(session: Session, processId: number, wallMinusNowMs: number, context: SessionContext): ClientSnapshot {
+function clientOf(session: Session, wallMinusNowMs: number, context: SessionContext): ClientSnapshot {
   return {
     id: session.id,
     user: session.user.name,
@@ -86,13 +86,13 @@ function clientOf(session: Session, processId: number, wallMinusNowMs: number, c
     address: session.wire.remoteAddress,
     port: session.wire.remotePort,
     tls: session.wire.tls,
-    applicationName: session.chainSession.applicationName,
+    applicationName: session.applicationName,
     connectedAtMs: session.connectedAtMs,
     requestAtMs: session.requestAtMs === 0 ? session.connectedAtMs : Math.round(session.requestAtMs + wallMinusNowMs),
     waitUs: session.state === "waiting" ? us(context.clock.nowMs() - session.waitingSinceMs) : 0,
     server: session.server?.id ?? null,
     preparedStatements: session.statements.size,
-    processId,
+    processId: session.processId,
   };
 }
 

@@ -117,7 +117,7 @@ class Worker {
     const tick = (): void => {
       const nowMs = clock.nowMs();
       for (const database of this.#databases.values()) database.tick(nowMs);
-      this.#clients.tick(nowMs);
+      this.#context.runners.tick(nowMs);
       clock.setTimer(tickMs, tick).unref();
     };
     clock.setTimer(tickMs, tick).unref();

@@ -30,6 +30,9 @@ export interface AddressCodec {
   decode(bytes: Buffer): PeerAddress;
 }
 
+/** Clients come from few machines: one text serves all connections of each. */
+const mostHosts = 1_024;
+
 export function createAddressCodec(): AddressCodec {
   const self = native().load(null);
   // libuv's, since they know zones.
@@ -37,6 +40,16 @@ export function createAddressCodec(): AddressCodec {
   const encode6 = self.func("int uv_ip6_addr(const char *, int, void *)");
   const decode6 = self.func("int uv_ip6_name(const void *, void *, size_t)");
   const text = Buffer.alloc(64);
+  const hosts = new Map<number | string, string>();
+  const remember = (key: number | string, host: string): string => {
+    if (hosts.size >= mostHosts) hosts.clear();
+    hosts.set(key, host);
+    return host;
+  };
+  const hostOfV4 = (bytes: Buffer): string => {
+    const key = bytes.readUInt32BE(4);
+    return hosts.get(key) ?? remember(key, `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}`);
+  };
   return {
     encode(host, port) {
       const v4 = isIPv4(host);
@@ -62,10 +75,12 @@ export function createAddressCodec(): AddressCodec {
     decode(bytes) {
       switch (bytes.readUInt16LE(0)) {
         case Family.INET:
-          return { host: `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}`, port: bytes.readUInt16BE(2) };
-        case Family.INET6:
+          return { host: hostOfV4(bytes), port: bytes.readUInt16BE(2) };
+        case Family.INET6: {
           decode6(bytes, text, text.length);
-          return { host: text.toString("latin1", 0, text.indexOf(0)), port: bytes.readUInt16BE(2) };
+          const host = text.toString("latin1", 0, text.indexOf(0));
+          return { host: hosts.get(host) ?? remember(host, host), port: bytes.readUInt16BE(2) };
+        }
         case Family.UNIX:
           return { host: "unix", port: 0 };
         default:
