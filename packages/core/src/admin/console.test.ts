@@ -277,7 +277,7 @@ test("SHOW LISTS, STATE, VERSION and WORKERS tell of the pooler itself", async (
   expect(await rows("SHOW STATE")).toContainEqual({ key: "paused", value: "yes" });
   expect(await rows("SHOW VERSION")).toEqual([{ version: "Pooler 1.2.3" }]);
   expect(await rows("SHOW WORKERS")).toMatchObject([
-    { worker: "1", state: "ready", pid: "4711", clients: "2", servers: "4" },
+    { worker: "1", state: "ready", pid: "4711", clients: "2", servers: "4", io: "sockets" },
     { worker: "2", pid: "4712" },
   ]);
 });

@@ -48,5 +48,6 @@ export const showWorkers = showCommand<WorkerRow>({
           ),
     ),
     int8("memory_bytes", ({ snapshot }) => snapshot?.memoryBytes ?? null),
+    text("io", ({ snapshot }) => snapshot?.io ?? null),
   ],
 });

@@ -235,7 +235,8 @@ export const fileSchema = z.strictObject({
     allowed: 'a whole number from 1 to 256, or "auto"',
   }),
   io: field(z.enum(["auto", "streams", "sockets"]).default("auto"), {
-    description: "How sockets are read and written: Node's streams, or plain system calls where the platform allows it.",
+    description:
+      "How connections are read and written: `sockets`, by system calls (Linux alone), or `streams`, by Node's own; `auto` takes sockets where they work.",
     changeable: false,
   }),
   listen,

@@ -96,6 +96,13 @@ export const metricFamilies: readonly MetricFamily[] = [
     "Worker processes that serve clients.",
     (view) => view.workers.filter(({ state }) => state === "ready").length,
   ),
+  {
+    name: "pooler_worker_info",
+    help: "Always 1; `io` is what the worker's connections go through: sockets or streams.",
+    type: "gauge",
+    labels: ["worker", "io"],
+    samples: (view) => view.snapshots.map(({ worker, io }) => ({ labels: { worker: String(worker), io }, value: 1 })),
+  },
   total("pooler_worker_restarts_total", "Worker processes that were started in place of others.", (view) => view.workerRestarts),
   {
     name: "pooler_process_resident_memory_bytes",

@@ -45,6 +45,7 @@ test("counters, gauges and labels come out as Prometheus reads them", async () =
   expect(lines).toContain('pooler_queries_total{database="app"} 250');
   expect(lines).toContain('pooler_wait_seconds_total{database="app"} 0.03');
   expect(lines).toContain("pooler_worker_restarts_total 3");
+  expect(lines).toContain('pooler_worker_info{worker="1",io="sockets"} 1');
   expect(lines).toContain('pooler_clients{database="app",state="waiting"} 1');
   expect(lines).toContain('pooler_clients{database="app",state="idle"} 0');
   expect(lines).toContain('pooler_servers{database="app",user="alice",host="db1:5432",shard="0",role="primary",state="idle"} 2');

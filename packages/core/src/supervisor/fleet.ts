@@ -192,10 +192,10 @@ class WorkerFleet implements Fleet {
         paused: [...this.paused],
       },
       {
-        onReady: () => {
+        onReady: (io) => {
           place.timer?.cancel();
           place.timer = null;
-          logger.info({ event: "worker ready", worker: place.number, pid: worker.pid }, `worker ${place.number} is ready`);
+          logger.info({ event: "worker ready", worker: place.number, pid: worker.pid, io }, `worker ${place.number} is ready`);
           boot.ready();
         },
         onMessage: (message) => {

@@ -49,7 +49,7 @@ export type ToWorker =
 
 export type ToSupervisor =
   /** The plugins are created and the worker accepts connections. */
-  | { readonly kind: "ready" }
+  | { readonly kind: "ready"; readonly io: WorkerSnapshot["io"] }
   | { readonly kind: "failed"; readonly message: string; readonly hint: string | null }
   | { readonly kind: "configured"; readonly id: number; readonly error: string | null }
   | { readonly kind: "snapshot"; readonly id: number; readonly snapshot: WorkerSnapshot }
@@ -85,6 +85,8 @@ export interface WorkerSnapshot {
   readonly processId: number;
   readonly startedAtMs: number;
   readonly memoryBytes: number;
+  /** The engine that its connections go through. */
+  readonly io: "streams" | "sockets";
   readonly clients: readonly ClientSnapshot[];
   /** Always complete, also when the lists are left empty. */
   readonly clientCounts: readonly ClientCount[];

@@ -200,7 +200,7 @@ test("a worker whose supervisor is gone lets its clients finish, then exits", as
     closeSync(crashPage);
   });
   worker.send({ kind: "boot", worker: 1, config: config(1), listeners: listeners.fds.length });
-  expect((await once(worker, "message"))[0]).toEqual({ kind: "ready" });
+  expect((await once(worker, "message"))[0]).toEqual({ kind: "ready", io: "streams" });
   const one = await dial(listeners.port);
   await one.who();
   // What is left of a supervisor that was killed: a channel that ended.

@@ -27,7 +27,7 @@ export interface WorkerExit {
 export type WorkerMessage = Extract<ToSupervisor, { kind: "cancel" | "slotsWanted" | "slotsReturned" | "console" | "terminate" }>;
 
 export interface WorkerEvents {
-  onReady(): void;
+  onReady(io: WorkerSnapshot["io"]): void;
   onMessage(message: WorkerMessage): void;
   /** Called once, after everything that the worker still said. */
   onGone(exit: WorkerExit): void;
@@ -190,7 +190,7 @@ class Worker implements WorkerProcess {
       case "ready":
         if (this.#state !== "booting") return;
         this.#state = "ready";
-        this.#events.onReady();
+        this.#events.onReady(message.io);
         return;
       case "failed":
         this.#reason = message.message;

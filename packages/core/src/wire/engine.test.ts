@@ -12,11 +12,26 @@ function setup() {
   return { lines, log: createLogger({ level: "info", format: "json", write: (line) => void lines.push(line) }) };
 }
 
-test.runIf(process.platform === "linux")("the engine is the one that the configuration names", () => {
+test.runIf(process.platform === "linux")("the engine is the one that the configuration names; by default, sockets", () => {
   const { log, lines } = setup();
   expect(createWireEngine("streams", log).name).toBe("streams");
   expect(createWireEngine("sockets", log).name).toBe("sockets");
+  expect(createWireEngine("auto", log).name).toBe("sockets");
   expect(lines).toEqual([]);
+});
+
+test("where sockets do not work, streams take their place, and the log says why", () => {
+  const { log, lines } = setup();
+  expect(createWireEngine("auto", log, unavailable).name).toBe("streams");
+  expect(lines.join("")).toContain("the sockets engine does not work here: a test says so");
+});
+
+test("a bug in the sockets engine is not hidden behind streams", () => {
+  const { log } = setup();
+  const broken = (): never => {
+    throw new TypeError("a bug");
+  };
+  expect(() => createWireEngine("auto", log, broken)).toThrow("a bug");
 });
 
 test("sockets that do not work are an error when they were asked for by name", () => {

@@ -9,24 +9,24 @@ import type { WireEngine } from "./wire.js";
 /** What makes the sockets engine, for tests that have it fail. */
 type MakeSockets = (log: Logger) => WireEngine;
 
-/** Throws PoolerError NOT_SUPPORTED when `io` is "sockets" and they do not work here; "auto" takes streams then, and says so. */
+/** Throws PoolerError NOT_SUPPORTED when `io` is "sockets" and they do not work here; "auto" takes streams then, and says why. */
 export function createWireEngine(io: IoEngine, log: Logger, makeSockets: MakeSockets = createSocketsEngine): WireEngine {
   switch (io) {
     case "streams":
-    case "auto":
       return createStreamsEngine(log);
     case "sockets":
       return makeSockets(log);
+    case "auto":
+      return createBestEngine(log, makeSockets);
   }
 }
 
-/** Sockets where they work, else streams. */
-export function createBestEngine(log: Logger, makeSockets: MakeSockets = createSocketsEngine): WireEngine {
+function createBestEngine(log: Logger, makeSockets: MakeSockets): WireEngine {
   try {
     return makeSockets(log);
   } catch (error) {
     if (!(error instanceof PoolerError)) throw error;
-    log.info({ reason: error.message }, "connections go through Node's streams");
+    log.info({ event: "streams", reason: error.message }, "connections go through Node's streams");
     return createStreamsEngine(log);
   }
 }

@@ -72,7 +72,11 @@ export interface DialTarget {
 /** Makes wires out of an inherited listening descriptor, and to servers. */
 export interface WireEngine {
   readonly name: "streams" | "sockets";
-  listen(descriptor: number, onAccept: (wire: Wire) => void): Listener;
+  /**
+   * `leavesToOthers` is asked before a connection is taken when other processes accept from the same descriptor: true leaves it to
+   * them for a moment. It waits no longer than a tenth of a second, whatever becomes of them. Streams cannot wait, and do not ask.
+   */
+  listen(descriptor: number, onAccept: (wire: Wire) => void, leavesToOthers?: () => boolean): Listener;
   /** `onDialed` gets the wire or the error, once, not within this call. */
   dial(target: DialTarget, reader: WireReader, onDialed: (error: Error | null, wire: Wire | null) => void): void;
 }

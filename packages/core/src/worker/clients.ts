@@ -45,6 +45,11 @@ export class Clients implements ClientRegistry {
     this.#tls = off ? null : { side: "server", cert, key, clientCa: mode === "verify-full" ? ca : null };
   }
 
+  /** Whoever is connected, logged in or not. */
+  get connections(): number {
+    return this.sessions.size + this.logins.size + this.consoles.size;
+  }
+
   accept(wire: Wire): void {
     const { context, secrets } = this.#options;
     context.totals.clientsAccepted++;
@@ -139,6 +144,6 @@ export class Clients implements ClientRegistry {
   }
 
   #tellEmpty(): void {
-    if (this.draining && this.sessions.size === 0 && this.logins.size === 0 && this.consoles.size === 0) this.onEmpty?.();
+    if (this.draining && this.connections === 0) this.onEmpty?.();
   }
 }

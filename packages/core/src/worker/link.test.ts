@@ -56,7 +56,7 @@ test("orders wait until the worker is ready, and keep their order", () => {
   channel.say({ kind: "pause", id: 1, database: null });
   channel.say({ kind: "snapshot", id: 2, detail: true });
   expect(orders).toEqual([]);
-  link.send({ kind: "ready" });
+  link.send({ kind: "ready", io: "streams" });
   expect(orders).toEqual(["pause", "snapshot"]);
   channel.say({ kind: "drain", deadlineMs: 0 });
   expect(orders).toEqual(["pause", "snapshot", "drain"]);

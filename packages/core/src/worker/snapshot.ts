@@ -49,6 +49,7 @@ export function takeSnapshot(source: SnapshotSource, detail: boolean): WorkerSna
     processId: process.pid,
     startedAtMs: source.startedAtMs,
     memoryBytes: process.memoryUsage.rss(),
+    io: context.engine.name,
     clients: detail ? [...clients.sessions.values()].map((session) => clientOf(session, wallMinusNowMs, context)) : [],
     clientCounts: [...counts.values()] satisfies ClientCount[],
     servers: detail

@@ -12,8 +12,8 @@ import { createSessionScratch, type SessionContext } from "../session/context.js
 import { inheritedFds, type WorkerBoot } from "../supervisor/ipc.js";
 import { poolerVersion } from "../supervisor/version.js";
 import { createWireEngine } from "../wire/engine.js";
-import type { Listener } from "../wire/wire.js";
-import { openClientCounts } from "./client-counts.js";
+import type { Listener, WireEngine } from "../wire/wire.js";
+import { type ClientCounts, openClientCounts } from "./client-counts.js";
 import { Clients } from "./clients.js";
 import type { WorkerLink } from "./link.js";
 import type { WorkerPlugins } from "./plugins.js";
@@ -32,7 +32,7 @@ export async function startWorker(boot: WorkerBoot, link: WorkerLink, log: Logge
   worker.listen();
   link.onOrders(worker.orders);
   link.onDisconnect(() => worker.drain());
-  link.send({ kind: "ready" });
+  link.send({ kind: "ready", io: worker.io });
 }
 
 class Worker {
@@ -45,6 +45,7 @@ class Worker {
   readonly #context: SessionContext;
   readonly #pools: PoolContext;
   readonly #clients: Clients;
+  readonly #counts: ClientCounts;
   readonly #borrowed: BorrowedSlots | null;
   readonly #secrets: SecretCache = createSecretCache();
   readonly #totals = { serversOpened: 0, serversLost: 0 };
@@ -103,10 +104,11 @@ class Worker {
       user: (name) => this.#users.get(name),
     };
     for (const database of config.databases) this.#databases.set(database.name, new Database(this.#pools, database));
+    this.#counts = openClientCounts(config.workers > 1 ? inheritedFds.firstListener + boot.listeners : null, boot.worker);
     this.#clients = new Clients({
       context: this.#context,
       worker: boot.worker,
-      counts: openClientCounts(config.workers > 1 ? inheritedFds.firstListener + boot.listeners : null, boot.worker),
+      counts: this.#counts,
       version: poolerVersion(),
       secrets: this.#secrets,
       runConsole: (user, sql) => link.requestConsole(user.name, user.console === "admin", sql),
@@ -118,16 +120,32 @@ class Worker {
       const nowMs = clock.nowMs();
       for (const database of this.#databases.values()) database.tick(nowMs);
       this.#context.runners.tick(nowMs);
+      if (this.#listeners.length > 0) this.#counts.tell(this.#clients.connections);
       clock.setTimer(tickMs, tick).unref();
     };
     clock.setTimer(tickMs, tick).unref();
   }
 
+  get io(): WireEngine["name"] {
+    return this.#context.engine.name;
+  }
+
   listen(): void {
+    this.#counts.tell(0);
     for (let i = 0; i < this.#boot.listeners; i++) {
-      this.#listeners.push(this.#context.engine.listen(inheritedFds.firstListener + i, (wire) => this.#clients.accept(wire)));
+      this.#listeners.push(
+        this.#context.engine.listen(inheritedFds.firstListener + i, (wire) => this.#clients.accept(wire), this.#leavesToOthers),
+      );
     }
   }
+
+  /** Does another worker with fewer connections accept? */
+  readonly #leavesToOthers = (): boolean => {
+    if (this.#boot.config.workers === 1) return false;
+    const { connections } = this.#clients;
+    this.#counts.tell(connections);
+    return this.#counts.isAhead(connections);
+  };
 
   get orders(): Parameters<WorkerLink["onOrders"]>[0] {
     return {
@@ -171,6 +189,7 @@ class Worker {
   /** Stop accepting, let transactions end, then exit; at the deadline (0: none) whoever is left is closed. */
   drain(deadlineMs = this.#context.config.timeouts.drainMs): void {
     for (const listener of this.#listeners.splice(0)) listener.close();
+    this.#counts.tell(null);
     this.#clients.onEmpty = () => this.#end();
     this.#clients.drain();
     if (deadlineMs > 0) this.#context.clock.setTimer(deadlineMs, () => this.#end());

@@ -1,4 +1,5 @@
-// Accepts connections from an inherited listening descriptor. Other processes may hold the same one.
+// Accepts connections from an inherited listening descriptor. Other processes may hold the same one: whoever is ahead of them leaves
+// connections to them for a moment, since the system would wake the same process again and again.
 import type { Listener } from "../wire.js";
 import { type AddressCodec, addressBytes, Family } from "./address.js";
 import type { Pollable } from "./poller.js";
@@ -9,14 +10,20 @@ import { Epoll, Errno, systemError } from "./system.js";
 const mostAtOnce = 64;
 /** How long nobody is accepted after the system ran out of descriptors or memory. */
 const restMs = 100;
+/** How long a connection is left to other processes before it is looked at again … */
+const yieldMs = 5;
+/** … and how often: they may be stuck. Then so many are taken. */
+const mostYields = 10;
+const mostAfterYields = 16;
 
 export function createAcceptor(
   shared: WireShared,
   addresses: AddressCodec,
   descriptor: number,
   onAccept: (wire: SocketWire) => void,
+  leavesToOthers: () => boolean = () => false,
 ): Listener {
-  return new Acceptor(shared, addresses, descriptor, onAccept);
+  return new Acceptor(shared, addresses, descriptor, onAccept, leavesToOthers);
 }
 
 class Acceptor implements Listener, Pollable {
@@ -27,12 +34,24 @@ class Acceptor implements Listener, Pollable {
   readonly #onAccept: (wire: SocketWire) => void;
   readonly #address = Buffer.alloc(addressBytes);
   readonly #addressLength = Buffer.alloc(4);
+  readonly #leavesToOthers: () => boolean;
+  /** Not in epoll until it fires. */
   #rest: NodeJS.Timeout | null = null;
+  /** How often in a row connections were left to others, and until when that row goes on. */
+  #yields = 0;
+  #yieldsUntilMs = 0;
   /** The log has been told that accepting fails. */
   #told = false;
   #closed = false;
 
-  constructor(shared: WireShared, addresses: AddressCodec, descriptor: number, onAccept: (wire: SocketWire) => void) {
+  constructor(
+    shared: WireShared,
+    addresses: AddressCodec,
+    descriptor: number,
+    onAccept: (wire: SocketWire) => void,
+    leavesToOthers: () => boolean,
+  ) {
+    this.#leavesToOthers = leavesToOthers;
     this.#shared = shared;
     this.#addresses = addresses;
     this.#descriptor = descriptor;
@@ -52,7 +71,13 @@ class Acceptor implements Listener, Pollable {
 
   onEvents(): void {
     const { system } = this.#shared;
-    for (let i = 0; i < mostAtOnce && !this.#closed; i++) {
+    const patient = this.#yields < mostYields || performance.now() > this.#yieldsUntilMs;
+    const most = patient ? mostAtOnce : mostAfterYields;
+    for (let i = 0; i < most && !this.#closed; i++) {
+      if (patient && this.#leavesToOthers()) {
+        this.#yield();
+        return;
+      }
       this.#addressLength.writeInt32LE(addressBytes);
       this.#address.writeUInt16LE(0, 0);
       const fd = system.accept(this.#descriptor, this.#address, this.#addressLength);
@@ -69,10 +94,11 @@ class Acceptor implements Listener, Pollable {
         case Errno.EAGAIN:
           return;
         default:
-          this.#takeRest(errno);
+          this.#fail(errno);
           return;
       }
     }
+    if (!patient) this.#yields = 0;
   }
 
   onBug(error: unknown): void {
@@ -92,14 +118,29 @@ class Acceptor implements Listener, Pollable {
   }
 
   /** EMFILE, ENFILE and the like: the event would come again and again, and nothing could be done about it. */
-  #takeRest(errno: number): void {
-    const { poller, log } = this.#shared;
-    if (!this.#told) log.error({ error: systemError("accept", errno) }, "no connections can be accepted for now; it is tried again");
+  #fail(errno: number): void {
+    if (!this.#told) {
+      const error = systemError("accept", errno);
+      this.#shared.log.error({ error }, "no connections can be accepted for now; it is tried again");
+    }
     this.#told = true;
+    this.#restFor(restMs);
+  }
+
+  /** Somebody else should take what waits. When nobody does, it is still there afterwards, and the event comes again. */
+  #yield(): void {
+    const nowMs = performance.now();
+    this.#yields = nowMs > this.#yieldsUntilMs ? 1 : this.#yields + 1;
+    this.#yieldsUntilMs = nowMs + 2 * yieldMs;
+    this.#restFor(yieldMs);
+  }
+
+  #restFor(durationMs: number): void {
+    const { poller } = this.#shared;
     poller.mute(this.#descriptor);
     this.#rest = setTimeout(() => {
       this.#rest = null;
       poller.unmute(this.#descriptor, Epoll.IN | Epoll.EXCLUSIVE, this);
-    }, restMs);
+    }, durationMs);
   }
 }

@@ -106,6 +106,27 @@ describe.runIf(process.platform === "linux")("sockets", () => {
     expect(a.reader.chunks.length).toBeGreaterThan(5);
   });
 
+  test("a connection that is left to other processes is taken after all when none of them does", async () => {
+    const rig = await rigOf();
+    await rig.connect();
+    let asked = 0;
+    rig.leavesToOthers = () => {
+      asked++;
+      return true;
+    };
+    const startedAtMs = performance.now();
+    const cpu = process.cpuUsage();
+    await Promise.all(Array.from({ length: 20 }, () => rig.connect()));
+    expect(performance.now() - startedAtMs).toBeGreaterThan(40);
+    expect(asked).toBeGreaterThan(5);
+    expect(asked).toBeLessThan(40);
+    // As soon as there is a reason to, it is taken at once.
+    rig.leavesToOthers = () => false;
+    await rig.connect();
+    const { user, system } = process.cpuUsage(cpu);
+    expect(user + system).toBeLessThan(400_000);
+  });
+
   test("when descriptors run out, accepting rests, says so once, and goes on", async () => {
     const rig = await rigOf();
     let accepted = 0;

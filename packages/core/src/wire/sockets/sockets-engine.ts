@@ -17,7 +17,7 @@ export function createSocketsEngine(log: Logger): WireEngine {
   const addresses = createAddressCodec();
   return {
     name: "sockets",
-    listen: (descriptor, onAccept) => createAcceptor(shared, addresses, descriptor, onAccept),
+    listen: (descriptor, onAccept, leavesToOthers) => createAcceptor(shared, addresses, descriptor, onAccept, leavesToOthers),
     dial: (target, reader, onDialed) => dialSocket(shared, addresses, target, reader, onDialed),
   };
 }
