@@ -28,6 +28,8 @@ export const errorKinds = {
   PLUGIN_FAILED: kind("XX000", false, "A plugin failed: a panic, a malformed verdict, an answer that does not fit."),
   FACTS_UNAVAILABLE: kind("0A000", false, "A plugin must see what a statement does, and it cannot be found out."),
   WAIT_TIMEOUT: kind("53300", true, "No server connection came free within timeouts.query_wait."),
+  TOO_MANY_WAITING: kind("53300", true, "max_waiting is reached, or so many wait that timeouts.query_wait would pass first."),
+  NO_MEMORY: kind("53200", true, "limits.max_buffered_bytes is taken by messages of clients that wait."),
   HOST_DOWN: kind("08006", true, "The server that a statement must go to cannot be reached."),
   SERVER_LOGIN_FAILED: kind("08006", false, "The pooler could not log in at a server."),
   SERVER_LOST: kind("08006", true, "The server connection broke while a statement ran; its outcome may be unknown."),

@@ -44,6 +44,7 @@ function buildDatabase(name: string, database: FileDatabase, context: Context): 
     name,
     poolMode: database.pool_mode,
     poolSize: database.pool_size,
+    maxWaiting: database.max_waiting,
     onSessionState: database.on_session_state,
     onUnrouted: database.on_unrouted,
     shards: shards.map(({ primary, replicas }) => ({ primary: primary.host, replicas: replicas.map((replica) => replica.host) })),

@@ -31,6 +31,7 @@ export function configRows(config: PoolerConfig): ConfigRow[] {
     const values: Readonly<Record<string, string>> = {
       pool_mode: one.poolMode,
       pool_size: String(one.poolSize),
+      max_waiting: String(one.maxWaiting),
       on_session_state: one.onSessionState,
       on_unrouted: one.onUnrouted,
     };

@@ -38,6 +38,7 @@ describe("a minimal file", () => {
       limits: {
         maxClients: 1000,
         maxMessageBytes: 67_108_864,
+        maxBufferedBytes: 268_435_456,
         maxClientStatements: 5000,
         maxServerStatements: 200,
         maxCachedStatements: 10_000,
@@ -57,6 +58,7 @@ describe("a minimal file", () => {
           name: "app",
           poolMode: "transaction",
           poolSize: 20,
+          maxWaiting: 0,
           onSessionState: "error",
           onUnrouted: "first",
           shards: [
@@ -104,12 +106,14 @@ format = "pretty"
 [metrics]
 [limits]
 max_message_bytes = "1MB"
+max_buffered_bytes = "2GB"
 [timeouts]
 query_wait = 2500
 drain = "1.5s"
 [databases.app]
 pool_mode = "session"
 pool_size = 3
+max_waiting = 7
 on_session_state = "pin"
 on_unrouted = "error"
 user = "pool"
@@ -137,7 +141,7 @@ databases = ["app", "pooler"]
       listen: { host: "0.0.0.0", port: 0, tls: { mode: "verify-full", cert, key, ca: cert } },
       log: { level: "debug", format: "pretty" },
       metrics: { host: "127.0.0.1", port: 9930 },
-      limits: { maxMessageBytes: 1_048_576 },
+      limits: { maxMessageBytes: 1_048_576, maxBufferedBytes: 2_147_483_648 },
       timeouts: { queryWaitMs: 2500, drainMs: 1500 },
       users: [{ name: "admin", serverUser: "postgres", serverPassword: env.APP_PASSWORD, console: "admin", databases: ["app", "pooler"] }],
     });
@@ -147,6 +151,7 @@ databases = ["app", "pooler"]
         name: "app",
         poolMode: "session",
         poolSize: 3,
+        maxWaiting: 7,
         onSessionState: "pin",
         onUnrouted: "error",
         shards: [

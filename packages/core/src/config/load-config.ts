@@ -115,6 +115,7 @@ function buildLimits(limits: FileConfig["limits"]): LimitsConfig {
   return {
     maxClients: limits.max_clients,
     maxMessageBytes: limits.max_message_bytes,
+    maxBufferedBytes: limits.max_buffered_bytes,
     maxClientStatements: limits.max_client_statements,
     maxServerStatements: limits.max_server_statements,
     maxCachedStatements: limits.max_cached_statements,

@@ -119,6 +119,12 @@ const limits = z
       1_073_741_823,
       "Largest message of a client that is taken into memory. Rows and COPY data are streamed and do not count.",
     ),
+    max_buffered_bytes: size(
+      "256MB",
+      1_048_576,
+      1_099_511_627_776,
+      "Memory of each worker for large messages of clients that wait. A client that sends another one is not read until there is room; after `timeouts.query_wait` it is refused.",
+    ),
     max_client_statements: whole(1, 1_000_000, 5_000, "Prepared statements that one client may hold."),
     max_server_statements: whole(
       1,
@@ -169,6 +175,12 @@ export const databaseSchema = z.strictObject({
     changeable: true,
   }),
   pool_size: whole(1, 100_000, 20, "Server connections per user and server, of all workers together."),
+  max_waiting: whole(
+    0,
+    1_000_000,
+    0,
+    "Clients that may wait for these connections, of all workers together; who comes later is refused at once. 0: as many as can be served within `timeouts.query_wait`.",
+  ),
   on_session_state: field(z.enum(["error", "pin"]).default("error"), {
     description:
       "A statement that leaves state in the session (temporary table, LISTEN, advisory lock …) is refused, or pins the server connection to the client until it leaves.",

@@ -50,6 +50,8 @@ export interface DatabaseConfig {
   readonly poolMode: PoolMode;
   /** Server connections per user and host, of all workers together. */
   readonly poolSize: number;
+  /** Clients that may wait for a connection of one pool, of all workers together; 0: no limit of its own. */
+  readonly maxWaiting: number;
   readonly onSessionState: OnSessionState;
   /** When no plugin decided the shard and there is more than one. */
   readonly onUnrouted: OnUnrouted;
@@ -89,6 +91,8 @@ export interface LimitsConfig {
   readonly maxClients: number;
   /** Largest message of a client that is taken into memory, bytes. */
   readonly maxMessageBytes: number;
+  /** Memory of a worker for messages that no server has got yet, bytes. */
+  readonly maxBufferedBytes: number;
   /** Prepared statements that one client may hold. */
   readonly maxClientStatements: number;
   /** Prepared statements that one server keeps (LRU). */

@@ -108,7 +108,7 @@ export class Database {
     const present = new Set(this.#shards.flatMap(({ primary, replicas }) => [primary, ...replicas]));
     for (const [key, pool] of this.#pools) {
       if (present.has(pool.options.host)) {
-        pool.reconfigure(config.poolSize);
+        pool.reconfigure(config.poolSize, this.#maxWaiting);
       } else {
         this.#pools.delete(key); // first: its waiters go to the new one
         pool.retire();
@@ -173,6 +173,11 @@ export class Database {
     for (const pool of this.pools) pool.closeAll();
   }
 
+  /** This worker's part of those who may wait. */
+  get #maxWaiting(): number {
+    return Math.ceil(this.config.maxWaiting / this.#context.workers);
+  }
+
   #pool(user: UserConfig, host: HostState): HostPool {
     const { config } = host;
     const serverUser = config.user ?? user.serverUser ?? user.name;
@@ -186,6 +191,7 @@ export class Database {
         credentials: () => this.#credentials(user, host.config),
         host,
         poolSize: this.config.poolSize,
+        maxWaiting: this.#maxWaiting,
       });
       if (this.paused) pool.pause();
       this.#pools.set(key, pool);

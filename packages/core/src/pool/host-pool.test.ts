@@ -42,6 +42,68 @@ describe("lending", () => {
   });
 });
 
+describe("who may wait", () => {
+  test("max_waiting: who comes later is refused at once, and a reload changes it", () => {
+    const { pool, host, acquire } = rig({ poolSize: 1, maxWaiting: 2 });
+    acquire();
+    host.settle();
+    const waiting = [acquire(), acquire()];
+    const refused = acquire();
+    expect(refused.refused).toMatchObject({
+      error: {
+        code: "TOO_MANY_WAITING",
+        sqlstate: "53300",
+        retryable: true,
+        message: "2 clients wait for a server connection already: max_waiting is reached",
+        detail: expect.stringContaining("1 of 1 connections are in use"),
+      },
+    });
+    pool.forget(waiting[0] as (typeof waiting)[0]);
+    expect(acquire().refused).toBeNull();
+    pool.reconfigure(1, 3);
+    expect([acquire().refused, acquire().refused?.error.code]).toEqual([null, "TOO_MANY_WAITING"]);
+  });
+
+  /** Five clients of a hundred have had their turn in the last second. */
+  function slowPool(): ReturnType<typeof rig> {
+    const pool = rig({ poolSize: 1, timeouts: { queryWaitMs: 10_000 } });
+    const clients = Array.from({ length: 100 }, () => pool.acquire());
+    pool.host.settle();
+    pool.pool.tick(pool.clock.nowMs());
+    for (let round = 0; round < 2; round++) {
+      pool.clock.advance(1_000);
+      for (let i = 0; i < 5; i++) clients.find(({ server }) => server !== null)?.release(pool.clock.nowMs());
+      pool.pool.tick(pool.clock.nowMs());
+    }
+    return pool;
+  }
+
+  test("who could not be served within query_wait, as fast as it goes, is refused at once", () => {
+    expect(slowPool().acquire().refused?.error).toMatchObject({
+      code: "TOO_MANY_WAITING",
+      message: "no server connection would come free within 10000 ms: 89 clients wait already",
+    });
+  });
+
+  test("while the database is paused nobody is: it is the pause that they wait for", () => {
+    const { pool, acquire } = slowPool();
+    pool.pause();
+    expect(acquire().refused).toBeNull();
+  });
+
+  test("when those who wait were told that the host is down, the others begin anew", () => {
+    const { host, acquire, clock } = slowPool();
+    host.refusal = new Error("connect ECONNREFUSED");
+    host.wires[0]?.drop();
+    host.settle();
+    clock.advance(20_000);
+    host.refusal = null;
+    host.settle();
+    const clients = Array.from({ length: 60 }, () => acquire());
+    expect(clients.filter(({ refused }) => refused?.error.code === "TOO_MANY_WAITING")).toEqual([]);
+  });
+});
+
 describe("connections that have had their time", () => {
   test("server_idle closes what nobody used for so long, and only that", () => {
     const { pool, host, acquire, clock } = rig({ timeouts: { serverIdleMs: 1_000 } });
@@ -208,7 +270,7 @@ describe("PAUSE", () => {
     host.settle();
     pool.pause();
     const heard: (PoolerError | null)[] = [];
-    pool.reconfigure(2);
+    pool.reconfigure(2, 0);
     pool.withGreeting((error) => heard.push(error));
     expect(host.dialed).toHaveLength(0);
     host.refusal = null;
@@ -232,7 +294,7 @@ describe("a reload", () => {
     const { pool, host, acquire } = rig({ poolSize: 1 });
     const clients = [acquire(), acquire(), acquire()];
     host.settle();
-    pool.reconfigure(3);
+    pool.reconfigure(3, 0);
     host.settle();
     expect(clients.every(({ server }) => server !== null)).toBe(true);
   });
@@ -242,7 +304,7 @@ describe("a reload", () => {
     const clients = [acquire(), acquire(), acquire(), acquire()];
     host.settle();
     clients[0]?.release(clock.nowMs());
-    pool.reconfigure(2);
+    pool.reconfigure(2, 0);
     expect(host.openWires).toHaveLength(3);
     clients[1]?.release(clock.nowMs());
     expect(host.openWires).toHaveLength(2);
@@ -258,7 +320,7 @@ describe("a reload", () => {
     host.settle();
     password = "right";
     host.answer = greeting;
-    pool.reconfigure(2);
+    pool.reconfigure(2, 0);
     const client = acquire();
     host.settle();
     expect(client.server).not.toBeNull();

@@ -12,6 +12,7 @@ import { Server, type ServerOwner } from "../server/server.js";
 import { type Settings, sameSettings } from "../session/settings.js";
 import type { HostState } from "../topology/host-state.js";
 import type { WireEngine } from "../wire/wire.js";
+import { Admission } from "./admission.js";
 import type { SlotSource } from "./slot-source.js";
 import { type Queued, WaitQueue } from "./wait-queue.js";
 
@@ -30,6 +31,8 @@ export interface Waiter extends Queued {
 
 /** What all pools of a worker share. */
 export interface PoolContext {
+  /** So many workers share what is allowed to all of them together. */
+  readonly workers: number;
   readonly engine: WireEngine;
   readonly clock: Clock;
   readonly log: Logger;
@@ -60,6 +63,8 @@ export interface HostPoolOptions {
   readonly credentials: () => ServerCredentials;
   readonly host: HostState;
   readonly poolSize: number;
+  /** Clients that may wait, 0: no limit but what can be served within query_wait. */
+  readonly maxWaiting: number;
 }
 
 /** A server that was not used for this long is not needed between two clients. */
@@ -73,6 +78,7 @@ export class HostPool implements ServerOwner {
   /** Last in, first out: the rest may go after their idle time. */
   readonly idle: Server[] = [];
   readonly waiters = new WaitQueue<Waiter>();
+  readonly #admission = new Admission();
   connecting = 0;
   paused = false;
   poolSize: number;
@@ -94,6 +100,7 @@ export class HostPool implements ServerOwner {
     this.#context = context;
     this.options = options;
     this.poolSize = options.poolSize;
+    this.#admission.maxWaiting = options.maxWaiting;
   }
 
   get active(): number {
@@ -115,7 +122,7 @@ export class HostPool implements ServerOwner {
       const server = this.#takeIdle(waiter.settings);
       if (server !== null) return server;
     }
-    const error = this.#unavailable();
+    const error = this.#unavailable() ?? this.#refusal();
     if (error !== null) return error;
     waiter.waitingSinceMs = this.#context.clock.nowMs();
     this.waiters.push(waiter);
@@ -125,7 +132,7 @@ export class HostPool implements ServerOwner {
 
   /** The waiter left: its client is gone, or its time is up. */
   forget(waiter: Waiter): void {
-    this.waiters.remove(waiter);
+    if (this.waiters.remove(waiter) && this.waiters.length === 0) this.#admission.emptied();
   }
 
   /** Calls back when the greeting is known: at once when it is. */
@@ -149,12 +156,14 @@ export class HostPool implements ServerOwner {
       if (tooIdle || tooOld) server.close(null);
     }
     this.#giveUpIdle(nowMs - surplusIdleMs);
+    this.#admission.tick(nowMs, this.waiters.length);
     if (timeouts.queryWaitMs === 0) return;
     for (;;) {
       const waiter = this.waiters.first;
       if (waiter === null || nowMs - waiter.waitingSinceMs < timeouts.queryWaitMs) return;
       const what = this.paused ? new PoolerError("PAUSED", `database "${this.options.database}" is paused`) : this.#waitTimeout();
       this.waiters.shift();
+      if (this.waiters.length === 0) this.#admission.emptied();
       waiter.onNoServer(what, "time");
     }
   }
@@ -172,8 +181,9 @@ export class HostPool implements ServerOwner {
   }
 
   /** A reload. What could not be opened with the old credentials is tried again. */
-  reconfigure(poolSize: number): void {
+  reconfigure(poolSize: number, maxWaiting: number): void {
     this.poolSize = poolSize;
+    this.#admission.maxWaiting = maxWaiting;
     this.#retryAtMs = 0;
     for (let excess = this.servers.size - poolSize; excess > 0 && this.idle.length > 0; excess--) this.idle[0]?.close(null);
     this.#openIfWanted();
@@ -278,6 +288,25 @@ export class HostPool implements ServerOwner {
     });
   }
 
+  /** Why nobody else may wait now. */
+  #refusal(): PoolerError | null {
+    const { waiters, poolSize } = this;
+    const { queryWaitMs } = this.#context.timeouts;
+    // While it is paused nothing is served, and nobody knows for how long.
+    const refusal = this.#admission.refusal(waiters.length, this.paused ? 0 : queryWaitMs, poolSize);
+    if (refusal === null) return null;
+    return new PoolerError(
+      "TOO_MANY_WAITING",
+      refusal === "full"
+        ? `${waiters.length} clients wait for a server connection already: max_waiting is reached`
+        : `no server connection would come free within ${queryWaitMs} ms: ${waiters.length} clients wait already`,
+      {
+        detail: `${this.#where}: ${this.active} of ${poolSize} connections are in use.`,
+        hint: "Try again later. When it happens often, raise pool_size of the database or look for slow statements.",
+      },
+    );
+  }
+
   #unavailable(): PoolerError | null {
     if (this.servers.size > 0 || this.#lastError === null || this.#context.clock.nowMs() >= this.#retryAtMs) return null;
     return this.#lastError;
@@ -300,6 +329,7 @@ export class HostPool implements ServerOwner {
   #serveWaiters(): void {
     while (!this.paused && this.waiters.length > 0 && this.idle.length > 0) {
       const waiter = this.waiters.shift() as Waiter;
+      this.#admission.served(this.waiters.length);
       const server = this.#takeIdle(waiter.settings) as Server;
       waiter.onServer(server);
     }
@@ -378,6 +408,7 @@ export class HostPool implements ServerOwner {
   }
 
   #refuseWaiters(error: PoolerError): void {
+    this.#admission.forget();
     for (const waiter of this.waiters.takeAll()) waiter.onNoServer(error, "host");
   }
 

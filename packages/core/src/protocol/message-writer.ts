@@ -2,17 +2,22 @@
 // as it came; its bytes are valid until the next reset().
 
 const encoder = new TextEncoder();
+/** A writer that has grown beyond this does not stay so. */
+const keptBytes = 1 << 20;
 
 export class MessageWriter {
   buffer: Buffer;
   length = 0;
   #messageStart = -1;
+  readonly #initialBytes: number;
 
   constructor(initialBytes = 16_384) {
+    this.#initialBytes = initialBytes;
     this.buffer = Buffer.allocUnsafeSlow(initialBytes);
   }
 
   reset(): this {
+    if (this.buffer.length > keptBytes) this.buffer = Buffer.allocUnsafeSlow(this.#initialBytes);
     this.length = 0;
     this.#messageStart = -1;
     return this;

@@ -174,7 +174,7 @@ export class BatchRunner {
       this.refusals.refuse(batch, found);
     } else if (found === null) {
       if (this.#batch !== batch) {
-        batch.keep();
+        batch.keep(this.session.context.memory, this.session.surrendersUnit);
         this.#batch = batch;
       }
       this.session.state = "waiting";
@@ -212,7 +212,7 @@ export class BatchRunner {
   /** The server gets the settings of this client, in a round trip of its own: a statement must not run with others. */
   #prepareSettings(server: Server, batch: Batch): void {
     if (this.#batch !== batch) {
-      batch.keep();
+      batch.keep(this.session.context.memory, this.session.surrendersUnit);
       this.#batch = batch;
     }
     this.session.state = "preparing";
@@ -245,7 +245,7 @@ export class BatchRunner {
   /** Plugins changed statements that were described to the client: their columns must be the same. */
   #verify(server: Server, batch: Batch): void {
     if (this.#batch !== batch) {
-      batch.keep();
+      batch.keep(this.session.context.memory, this.session.surrendersUnit);
       this.#batch = batch;
     }
     this.session.state = "verifying";
@@ -506,6 +506,7 @@ export class BatchRunner {
   abandon(stateBefore: Session["state"]): void {
     const { session } = this;
     if (stateBefore === "waiting") this.#pool?.forget(session);
+    if (this.#batch !== null) this.giveBack(this.#batch);
     const { server } = session;
     if (server === null) return;
     // COMMIT AND CHAIN may have kept settings in the transaction that is rolled back now.

@@ -7,7 +7,9 @@ import { RouteDraft } from "../router/router.js";
 import type { GlobalStatement } from "../server/global-statement.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import type { ColumnsPromise } from "./columns.js";
+import { inboxBytes } from "./intake.js";
 import type { LocalPortal } from "./local-portal.js";
+import type { MessageMemory } from "./message-memory.js";
 import { noEffects, type SessionEffect } from "./session-effects.js";
 
 export interface ReplacedParameters {
@@ -109,6 +111,8 @@ export class Batch {
   /** Counts for the statistics. */
   parses = 0;
   binds = 0;
+  /** Bytes that count as taken from the memory for messages. */
+  keptBytes = 0;
   #own: Buffer | null = null;
 
   begin(buffer: Buffer, start: number, end: number): void {
@@ -152,9 +156,15 @@ export class Batch {
     return op;
   }
 
-  /** It has to wait: from now on its bytes are its own. */
-  keep(): void {
+  /** It has to wait: from now on its bytes are its own. `surrendered`: the buffer that they are in is, too. */
+  keep(memory: MessageMemory, surrendered: boolean): void {
     const length = this.end - this.start;
+    this.keptBytes = length;
+    memory.take(length);
+    if (surrendered && length > inboxBytes) {
+      this.#own = this.buffer;
+      return;
+    }
     if (this.#own === null || this.#own.length < length) this.#own = Buffer.allocUnsafe(Math.max(length, 1024));
     this.buffer.copy(this.#own, 0, this.start, this.end);
     const moved = this.start;
@@ -172,19 +182,28 @@ export class Batch {
 
   /** Large buffers and many ops are not kept for the next one. */
   get reusable(): boolean {
-    return this.ops.length <= 64 && (this.#own === null || this.#own.length <= 64 * 1024);
+    return this.ops.length <= 64 && (this.#own === null || this.#own.length <= inboxBytes);
   }
 }
 
 /** Batches that nobody uses, for the next who has to wait. */
 export class BatchStock {
   readonly #free: Batch[] = [];
+  readonly #memory: MessageMemory;
+
+  constructor(memory: MessageMemory) {
+    this.#memory = memory;
+  }
 
   take(): Batch {
     return this.#free.pop() ?? new Batch();
   }
 
   giveBack(batch: Batch): void {
+    if (batch.keptBytes > 0) {
+      this.#memory.release(batch.keptBytes);
+      batch.keptBytes = 0;
+    }
     if (batch.reusable && this.#free.length < 256) this.#free.push(batch);
   }
 }

@@ -13,6 +13,7 @@ import type { WireEngine } from "../wire/wire.js";
 import { BatchStock } from "./batch.js";
 import { StatementRegistry } from "./client-statements.js";
 import { IntakeStock } from "./intake.js";
+import type { MessageMemory } from "./message-memory.js";
 import { RunnerStock } from "./runner-stock.js";
 
 export interface SessionTotals {
@@ -33,6 +34,7 @@ export interface SessionContext {
   /** Statements for the plugin chain; there is one whenever there is a router. */
   readonly statements: StatementSource | null;
   readonly registry: StatementRegistry;
+  readonly memory: MessageMemory;
   readonly batches: BatchStock;
   readonly runners: RunnerStock;
   readonly intakes: IntakeStock;
@@ -52,12 +54,14 @@ export interface SessionContext {
 
 export function createSessionScratch(
   config: PoolerConfig,
-): Pick<SessionContext, "registry" | "batches" | "runners" | "intakes" | "reply" | "request" | "lexed" | "parse" | "bind"> {
+  memory: MessageMemory,
+): Pick<SessionContext, "registry" | "memory" | "batches" | "runners" | "intakes" | "reply" | "request" | "lexed" | "parse" | "bind"> {
   return {
     registry: new StatementRegistry(config.limits.maxCachedStatements),
-    batches: new BatchStock(),
+    memory,
+    batches: new BatchStock(memory),
     runners: new RunnerStock(),
-    intakes: new IntakeStock(),
+    intakes: new IntakeStock(memory),
     reply: new MessageWriter(),
     request: new MessageWriter(),
     lexed: createLexed(),

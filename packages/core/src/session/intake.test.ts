@@ -4,14 +4,18 @@ import type { LimitsConfig } from "../config/types.js";
 import { Frontend } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { Intake, type IntakeTarget } from "./intake.js";
+import { MessageMemory } from "./message-memory.js";
 
 const limits: LimitsConfig = {
   maxClients: 10,
   maxMessageBytes: 1 << 20,
+  maxBufferedBytes: 1 << 20,
   maxClientStatements: 10,
   maxServerStatements: 10,
   maxCachedStatements: 10,
 };
+
+const createMemory = (): MessageMemory => new MessageMemory({ limit: () => limits.maxBufferedBytes, nowMs: () => 0 });
 
 function message(type: number, body: string | Uint8Array = ""): Buffer {
   const bytes = Buffer.from(body);
@@ -37,6 +41,9 @@ class Target implements IntakeTarget {
   busy = false;
   full = false;
   passesCopyData = false;
+  holdsServer = false;
+  /** What it was refused the memory for. */
+  noRoom: number | null = null;
   readonly log: string[] = [];
   #copied: Buffer[] = [];
 
@@ -49,6 +56,10 @@ class Target implements IntakeTarget {
     const text = buffer.toString("latin1", start + 5, end - 1);
     if (text === "COPY") this.copyIn = this.passesCopyData = true;
     if (text.startsWith("SLOW")) this.busy = true;
+  }
+
+  onNoRoom(bytes: number): void {
+    this.noRoom = bytes;
   }
 
   onCopyBytes(buffer: Buffer, start: number, end: number): void {
@@ -79,7 +90,7 @@ class Target implements IntakeTarget {
 /** What comes out of the stream when it is cut at `cuts`; a target that is busy becomes ready after the chunk, or at the very end. */
 function run(stream: Buffer, cuts: readonly number[], late = false): { log: string[]; inside: boolean } {
   const target = new Target();
-  const intake = new Intake(target, limits);
+  const intake = new Intake(target, limits, createMemory());
   let at = 0;
   const serve = (): void => {
     while (target.busy) {
@@ -203,14 +214,14 @@ describe("limits", () => {
     const sql = "x".repeat(limits.maxMessageBytes - 5);
     expect(run(query(sql), [100, 5000]).log[0]).toHaveLength("unit ".length + limits.maxMessageBytes + 1);
     const target = new Target();
-    const intake = new Intake(target, limits);
+    const intake = new Intake(target, limits, createMemory());
     for (const bytes of [query("COPY"), header("d", 0x7fffffff), Buffer.alloc(1000)]) intake.take(bytes, 0, bytes.length);
     expect(intake.insideCopyData).toBe(true);
   });
 
   test("a client that sends ahead is held back above 64 kB, and goes on below", () => {
     const target = new Target();
-    const intake = new Intake(target, limits);
+    const intake = new Intake(target, limits, createMemory());
     const slow = query(`SLOW ${"x".repeat(20_000)}`);
     const taken: boolean[] = [];
     for (let i = 0; i < 6; i++) {
@@ -229,7 +240,7 @@ describe("limits", () => {
 
   test("a message that is not whole does not hold back its own rest", () => {
     const target = new Target();
-    const intake = new Intake(target, limits);
+    const intake = new Intake(target, limits, createMemory());
     const large = query("x".repeat(500_000));
     intake.take(large, 0, 400_000);
     expect(target.full).toBe(false);
@@ -239,7 +250,7 @@ describe("limits", () => {
 
   test("a batch without end is handed over in parts of whole messages", () => {
     const target = new Target();
-    const intake = new Intake(target, limits);
+    const intake = new Intake(target, limits, createMemory());
     const piece = parse("x".repeat(10_000));
     for (let i = 0; i < 60; i++) for (let at = 0; at < piece.length; at += 4096) intake.take(piece, at, Math.min(piece.length, at + 4096));
     intake.take(sync, 0, sync.length);
@@ -252,7 +263,7 @@ describe("limits", () => {
 
 test("what was sent behind the unit that is handed over is known", () => {
   const target = new Target();
-  const intake = new Intake(target, limits);
+  const intake = new Intake(target, limits, createMemory());
   const seen: boolean[] = [];
   target.onUnit = () => void seen.push(intake.hasMore);
   const both = Buffer.concat([query("a"), query("b")]);
@@ -262,11 +273,107 @@ test("what was sent behind the unit that is handed over is known", () => {
 
 test("nothing is left after clear()", () => {
   const target = new Target();
-  const intake = new Intake(target, limits);
+  const intake = new Intake(target, limits, createMemory());
   const both = Buffer.concat([query("SLOW"), query("never")]);
   intake.take(both, 0, both.length);
   intake.clear();
   target.busy = false;
   intake.pump();
   expect(target.log).toHaveLength(1);
+});
+
+describe("memory for large messages, of which there is 1 MB", () => {
+  const chunk = 65_536;
+  const large = query("x".repeat(600_000));
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  function client(memory: MessageMemory): { target: Target; intake: Intake; send: (from: number, to: number) => void } {
+    const target = new Target();
+    const intake = new Intake(target, limits, memory);
+    return { target, intake, send: (from, to) => intake.take(large, from, to) };
+  }
+
+  test("who finds none is not read, and goes on when the one before has been served", async () => {
+    const memory = createMemory();
+    const [first, second] = [client(memory), client(memory)];
+    first.send(0, chunk);
+    second.send(0, chunk);
+    expect([first.target.full, second.target.full, memory.usedBytes]).toEqual([false, true, large.length]);
+    first.send(chunk, large.length);
+    await turn();
+    expect([first.target.log.length, second.target.full, memory.usedBytes]).toEqual([1, false, large.length]);
+    second.send(chunk, large.length);
+    expect([second.target.log.length, memory.usedBytes]).toEqual([1, 0]);
+  });
+
+  test("who holds a server is read whatever others hold: they may wait for that server", () => {
+    const memory = createMemory();
+    const [first, second] = [client(memory), client(memory)];
+    second.target.holdsServer = true;
+    first.send(0, chunk);
+    second.send(0, chunk);
+    expect(second.target.full).toBe(false);
+  });
+
+  test("messages up to 64 kB are always read", () => {
+    const memory = createMemory();
+    memory.take(limits.maxBufferedBytes);
+    const { target, intake } = client(memory);
+    const small = query("x".repeat(60_000));
+    intake.take(small, 0, 30_000);
+    expect(target.full).toBe(false);
+  });
+
+  test("a message larger than all memory is read when nothing else is there", () => {
+    const memory = new MessageMemory({ limit: () => 1000, nowMs: () => 0 });
+    const { target, send } = client(memory);
+    send(0, chunk);
+    expect(target.full).toBe(false);
+  });
+
+  test("who leaves gives back what it held and its place", async () => {
+    const memory = createMemory();
+    const [first, second, third] = [client(memory), client(memory), client(memory)];
+    for (const { send } of [first, second, third]) send(0, chunk);
+    second.intake.clear();
+    first.intake.clear();
+    await turn();
+    expect([third.target.full, memory.usedBytes, memory.waiting]).toEqual([false, large.length, 0]);
+    third.intake.clear();
+    expect(memory.usedBytes).toBe(0);
+  });
+
+  test("what comes behind a large message does not keep its memory", async () => {
+    const memory = createMemory();
+    const { target, intake } = client(memory);
+    const both = Buffer.concat([large, query("next").subarray(0, 3)]);
+    for (let at = 0; at < both.length; at += chunk) intake.take(both, at, Math.min(at + chunk, both.length));
+    expect([target.log.length, memory.usedBytes]).toEqual([1, 0]);
+    intake.take(query("next"), 3, 10);
+    expect(target.log[1]).toBe(`unit ${query("next").toString("latin1")}`);
+  });
+
+  test("who waited for longer than anybody may is refused, in the order in which they came", () => {
+    let nowMs = 0;
+    const memory = new MessageMemory({ limit: () => limits.maxBufferedBytes, nowMs: () => nowMs });
+    const [first, second, third] = [client(memory), client(memory), client(memory)];
+    first.send(0, chunk);
+    second.send(0, chunk);
+    nowMs = 50;
+    third.send(0, chunk);
+    memory.tick(100, 0);
+    memory.tick(99, 100);
+    expect(second.target.noRoom).toBeNull();
+    memory.tick(100, 100);
+    expect([first, second, third].map(({ target }) => target.noRoom)).toEqual([null, large.length, null]);
+  });
+
+  test("a batch of extended messages counts as far as it is known", () => {
+    const memory = createMemory();
+    const { intake } = client(memory);
+    const parsed = parse("x".repeat(100_000));
+    const start = Buffer.concat([parsed, message(Frontend.BIND, Buffer.alloc(300_000)).subarray(0, 100)]);
+    intake.take(start, 0, start.length);
+    expect(memory.usedBytes).toBe(parsed.length + 300_005);
+  });
 });

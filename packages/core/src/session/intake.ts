@@ -1,9 +1,11 @@
 // Cuts what a client sends into units: one simple query, the extended messages up to Sync or Flush, or pieces of COPY data
-// that pass through as they come. What must wait is copied into an inbox; lengths are checked before anything is kept.
+// that pass through as they come. What must wait is copied into an inbox; lengths are checked before anything is kept, and a large
+// message is read on only when there is memory for all of it.
 import { PoolerError } from "../base/errors.js";
 import type { LimitsConfig } from "../config/types.js";
 import { Frontend, HEADER_BYTES } from "../protocol/codes.js";
 import { readInt32 } from "../protocol/message-writer.js";
+import type { MemoryTaker, MessageMemory } from "./message-memory.js";
 
 export interface IntakeTarget {
   /** May more be taken now? */
@@ -18,18 +20,23 @@ export interface IntakeTarget {
   onCopyBytes(buffer: Buffer, start: number, end: number): void;
   /** CopyDone, CopyFail, Sync or Flush during COPY, whole. */
   onCopyControl(type: number, buffer: Buffer, start: number, end: number): void;
+  /** A server waits for it: its messages are read whatever others hold. */
+  readonly holdsServer: boolean;
   /** The inbox holds too much, or no longer. */
   onInboxFull(full: boolean): void;
+  /** There was no memory for a message of that size, for as long as anybody may wait. */
+  onNoRoom(bytes: number): void;
 }
 
-/** A client may send this much ahead; then it is not read until its turn comes. */
-const inboxBytes = 64 * 1024;
+/** A client may send this much ahead; then it is not read until its turn comes. Larger messages need room in the memory of all. */
+export const inboxBytes = 64 * 1024;
 /** A batch that goes on for longer is sent in parts. */
 const partBytes = 256 * 1024;
 
-export class Intake {
+export class Intake implements MemoryTaker {
   #target: IntakeTarget;
   #limits: LimitsConfig;
+  readonly #memory: MessageMemory;
   #inbox: Buffer | null = null;
   #inboxStart = 0;
   #inboxEnd = 0;
@@ -40,10 +47,19 @@ export class Intake {
   /** Bytes behind the unit that is being handed over. */
   #ahead = 0;
   #full = false;
+  /** The unit that is handed over is all that is left in the inbox. */
+  #last = false;
+  /** Bytes of the unit at the beginning of the inbox, as far as its messages have told; 0 when none is incomplete. */
+  #needed = 0;
+  /** Bytes that others cannot have. */
+  #reserved = 0;
+  /** Waits for room. */
+  #held = false;
 
-  constructor(target: IntakeTarget, limits: LimitsConfig) {
+  constructor(target: IntakeTarget, limits: LimitsConfig, memory: MessageMemory) {
     this.#target = target;
     this.#limits = limits;
+    this.#memory = memory;
   }
 
   /** Another client's from now on. */
@@ -77,6 +93,11 @@ export class Intake {
     return this.#busy ? this.#ahead > 0 : this.#inboxEnd > this.#inboxStart;
   }
 
+  /** The buffer of the unit that is handed over is nobody else's when that is done with. */
+  get surrenders(): boolean {
+    return this.#last && this.#ahead === 0;
+  }
+
   /** Bytes have come. Throws PoolerError for what cannot be a message. */
   take(chunk: Buffer, start: number, end: number): void {
     if (this.#inbox === null) {
@@ -98,11 +119,14 @@ export class Intake {
   pump(): void {
     if (this.#busy || this.#inbox === null) return;
     this.#busy = true;
+    this.#last = true;
     try {
       this.#inboxStart = this.#consume(this.#inbox, this.#inboxStart, this.#inboxEnd);
       if (this.#inboxStart === this.#inboxEnd) this.clear();
+      else if (this.#reserved > 0 && this.#needed === 0 && this.#target.ready) this.#shrink();
     } finally {
       this.#busy = false;
+      this.#last = false;
     }
     this.#tellFull();
   }
@@ -111,10 +135,51 @@ export class Intake {
     this.#inbox = null;
     this.#inboxStart = 0;
     this.#inboxEnd = 0;
+    this.#needed = 0;
+    this.#giveBack();
+  }
+
+  // --- MemoryTaker
+
+  onRoom(bytes: number): void {
+    this.#held = false;
+    this.#reserved += bytes;
+    this.#tellFull();
+  }
+
+  onNoRoom(): void {
+    this.#held = false;
+    this.#target.onNoRoom(this.#needed);
+  }
+
+  /** What needed the room is done with. */
+  #shrink(): void {
+    this.#inbox = Buffer.from((this.#inbox as Buffer).subarray(this.#inboxStart, this.#inboxEnd));
+    this.#inboxEnd -= this.#inboxStart;
+    this.#inboxStart = 0;
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    if (this.#held) this.#memory.forget(this);
+    this.#held = false;
+    if (this.#reserved > 0) this.#memory.release(this.#reserved);
+    this.#reserved = 0;
+  }
+
+  /** May the unit that is not whole be read to its end? */
+  #hasRoom(): boolean {
+    if (this.#needed <= inboxBytes || this.#needed <= this.#reserved || this.#target.holdsServer) return true;
+    if (!this.#held && this.#memory.reserve(this, this.#needed - this.#reserved)) {
+      this.#reserved = this.#needed;
+      return true;
+    }
+    this.#held = true;
+    return false;
   }
 
   #tellFull(): void {
-    const full = !this.#target.ready && this.#inboxEnd - this.#inboxStart > inboxBytes;
+    const full = (!this.#target.ready && this.#inboxEnd - this.#inboxStart > inboxBytes) || !this.#hasRoom();
     if (full === this.#full) return;
     this.#full = full;
     this.#target.onInboxFull(full);
@@ -124,7 +189,8 @@ export class Intake {
     const count = end - start;
     const used = this.#inboxEnd - this.#inboxStart;
     if (this.#inbox === null || this.#inboxEnd + count > this.#inbox.length) {
-      const larger = Buffer.allocUnsafe(Math.max(used + count, this.#inbox === null ? 0 : used * 2));
+      const doubled = this.#inbox === null ? 0 : used * 2;
+      const larger = Buffer.allocUnsafe(Math.max(used + count, this.#reserved > 0 ? this.#reserved : doubled));
       this.#inbox?.copy(larger, 0, this.#inboxStart, this.#inboxEnd);
       this.#inbox = larger;
       this.#inboxStart = 0;
@@ -138,6 +204,7 @@ export class Intake {
   #consume(buffer: Buffer, start: number, end: number): number {
     const target = this.#target;
     let at = start;
+    this.#needed = 0;
     while (at < end) {
       if (this.#rest > 0) {
         const count = Math.min(this.#rest, end - at);
@@ -165,7 +232,10 @@ export class Intake {
         continue;
       }
       if (!isExtended(type)) {
-        if (stop > end) return at;
+        if (stop > end) {
+          this.#needed = stop - at;
+          return at;
+        }
         this.#ahead = end - stop;
         target.onUnit(buffer, at, stop);
         at = stop;
@@ -203,7 +273,10 @@ export class Intake {
       const type = buffer[at] as number;
       if (!isExtended(type)) return at; // no Sync before it: run what is there, as the server would
       const stop = at + 1 + this.#checkedLength(type, readInt32(buffer, at + 1));
-      if (stop > end) break;
+      if (stop > end) {
+        this.#needed = stop - start;
+        break;
+      }
       at = stop;
       if (type === Frontend.SYNC || type === Frontend.FLUSH) return at;
     }
@@ -234,19 +307,26 @@ const nobody: IntakeTarget = {
   ready: false,
   copyIn: false,
   passesCopyData: false,
+  holdsServer: false,
   onUnit() {},
   onCopyBytes() {},
   onCopyControl() {},
   onInboxFull() {},
+  onNoRoom() {},
 };
 
 /** For whoever has just been sent something: most clients wait for the next message with nothing to remember of the last. */
 export class IntakeStock {
   readonly #free: Intake[] = [];
+  readonly #memory: MessageMemory;
+
+  constructor(memory: MessageMemory) {
+    this.#memory = memory;
+  }
 
   take(target: IntakeTarget, limits: LimitsConfig): Intake {
     const free = this.#free.pop();
-    if (free === undefined) return new Intake(target, limits);
+    if (free === undefined) return new Intake(target, limits, this.#memory);
     free.begin(target, limits);
     return free;
   }

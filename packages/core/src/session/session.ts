@@ -281,6 +281,25 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     return this.#intake?.hasMore === true;
   }
 
+  /** The buffer of the unit that is handed over may be kept as it is. */
+  get surrendersUnit(): boolean {
+    return this.#intake?.surrenders === true;
+  }
+
+  get holdsServer(): boolean {
+    return this.server !== null;
+  }
+
+  onNoRoom(bytes: number): void {
+    const { limits, timeouts } = this.context.config;
+    this.fatal(
+      new PoolerError("NO_MEMORY", `no memory for a message of ${bytes} bytes came free within ${timeouts.queryWaitMs} ms`, {
+        detail: `${this.context.memory.usedBytes} bytes are taken by messages of clients that wait, of ${limits.maxBufferedBytes} in each worker.`,
+        hint: "Try again later. When it happens often, raise limits.max_buffered_bytes or look for slow statements.",
+      }),
+    );
+  }
+
   onInboxFull(full: boolean): void {
     this.#inboxFull = full;
     this.#regulate();

@@ -9,6 +9,7 @@ import type { PoolContext } from "../pool/host-pool.js";
 import { type BorrowedSlots, createBorrowedSlots, createLocalSlots } from "../pool/slot-source.js";
 import { Router } from "../router/router.js";
 import { createSessionScratch, type SessionContext } from "../session/context.js";
+import { MessageMemory } from "../session/message-memory.js";
 import { inheritedFds, type WorkerBoot } from "../supervisor/ipc.js";
 import { poolerVersion } from "../supervisor/version.js";
 import { createWireEngine } from "../wire/engine.js";
@@ -73,6 +74,7 @@ class Worker {
             giveBack: (key, count) => link.send({ kind: "slotsReturned", key, count }),
           });
     this.#pools = {
+      workers: config.workers,
       engine,
       clock,
       log,
@@ -97,7 +99,10 @@ class Worker {
       log,
       router: plugins === null ? null : new Router(plugins.chain),
       statements: plugins?.statements ?? null,
-      ...createSessionScratch(config),
+      ...createSessionScratch(
+        config,
+        new MessageMemory({ limit: () => this.#context.config.limits.maxBufferedBytes, nowMs: () => clock.nowMs() }),
+      ),
       passThroughKeys,
       totals: { clientsAccepted: 0, clientsRefused: 0, loginFailures: 0, cancelsReceived: 0, cancelsSent: 0 },
       database: (name) => this.#databases.get(name),
@@ -120,6 +125,7 @@ class Worker {
       const nowMs = clock.nowMs();
       for (const database of this.#databases.values()) database.tick(nowMs);
       this.#context.runners.tick(nowMs);
+      this.#context.memory.tick(nowMs, this.#context.config.timeouts.queryWaitMs);
       if (this.#listeners.length > 0) this.#counts.tell(this.#clients.connections);
       clock.setTimer(tickMs, tick).unref();
     };
