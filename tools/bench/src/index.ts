@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { ClusterError, query } from "@pooler/embedded-cluster";
 import { BenchError } from "./bench-error.js";
 import { createCollector } from "./collect.js";
+import { writeDocs } from "./docs.js";
 import { prepareGrounds } from "./grounds.js";
 import { InterruptedError, type Interruption, watchInterruption } from "./interruption.js";
 import { describeMachine } from "./machine.js";
@@ -10,20 +11,26 @@ import { type BenchOptions, parseCommandLine } from "./options.js";
 import { findLineUp } from "./peers/line-up.js";
 import { findPgbench } from "./pgbench.js";
 import { planCases } from "./plan.js";
+import { readResults } from "./read-result.js";
 import type { BenchResult, Failure, MemoryRow } from "./result.js";
+import { runMemory } from "./run-memory.js";
 import { runRounds } from "./run-rounds.js";
-import { allScenarios } from "./scenarios/all-scenarios.js";
+import { allScenarios, memoryScenarioName } from "./scenarios/all-scenarios.js";
 import type { Case } from "./scenarios/scenario.js";
+import { createTransferTables } from "./scenarios/transfer-scenarios.js";
 import { formatNumber, groupTitle, peerLabel, report } from "./table.js";
 
 /** Resolves with the exit code: 0 measured, 1 something could not be measured, 2 wrong arguments, 130 interrupted. */
 export async function runBench(args: readonly string[]): Promise<number> {
-  const names = allScenarios.map(({ name }) => name);
+  const names = [...allScenarios.map(({ name }) => name), memoryScenarioName];
   const command = parseCommandLine(args, names, { out: (text) => process.stdout.write(`${text}\n`), err: say });
   if (command.kind === "done") return command.exitCode;
   const interruption = watchInterruption();
   try {
-    if (command.kind === "docs") throw new BenchError("not yet");
+    if (command.kind === "docs") {
+      for (const file of writeDocs(readResults(command.files))) say(`written: ${file}`);
+      return 0;
+    }
     return await measure(command.options, interruption);
   } catch (error) {
     if (!(error instanceof BenchError || error instanceof ClusterError)) throw error;
@@ -46,7 +53,7 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
   for (const note of lineUp.notes) say(note);
   const releases: (() => Promise<void>)[] = [];
   const collector = createCollector();
-  const memory: MemoryRow[] = [];
+  let memory: readonly MemoryRow[] = [];
   const failures: Failure[] = [];
   let serverVersion = "unknown";
   let isComplete = false;
@@ -62,7 +69,26 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
     const { grounds, cluster } = prepared;
     serverVersion = prepared.serverVersion;
     const serverUrl = cluster.shards[0]?.primary.url ?? "";
+    await createTransferTables(serverUrl);
+    const onFailure = (failure: Failure): void => {
+      failures.push(failure);
+      say(`  ${failure.what}, ${failure.peer}: ${failure.message}`);
+    };
     say(`• measuring: ${lineUp.peers.map(peerLabelOf).join(", ")}`);
+    if (options.scenarios.length === 0 || options.scenarios.includes(memoryScenarioName)) {
+      memory = await runMemory({
+        peers: lineUp.peers,
+        rounds: options.rounds,
+        idleClients: options.idleClients,
+        grounds,
+        interruption,
+        onMeasured: ({ name }, round, sample) =>
+          say(
+            `  ${round + 1} memory: ${name.padEnd(18)} started in ${formatNumber(sample.startToFirstQueryMs)} ms, ${formatNumber(sample.baseRssKb / 1024, 1)} MB, ${formatNumber(sample.idleClients)} clients in ${formatNumber(sample.connectMs)} ms, ${formatNumber(sample.bytesPerIdleClient)} bytes each`,
+          ),
+        onFailure,
+      });
+    }
     isComplete = await runRounds({
       cases,
       peers: lineUp.peers,
@@ -78,10 +104,7 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
         say(
           `  ${round + 1}/${options.rounds} ${groupTitle(subject)}: ${peerLabel(subject).padEnd(18)} ${formatNumber(tps).padStart(8)} tps ${formatNumber(cpuUsPerQuery, 1).padStart(6)} µs  p99 ${formatNumber(p99Ms, 2)} ms`,
         ),
-      onFailure(failure) {
-        failures.push(failure);
-        say(`  ${failure.what}, ${failure.peer}: ${failure.message}`);
-      },
+      onFailure,
     });
   } catch (error) {
     // What was measured until then is worth reporting.

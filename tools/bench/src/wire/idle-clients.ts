@@ -1,35 +1,23 @@
 // Thousands of clients that log in and then say nothing.
-import { type Address, connectRaw, type RawConnection } from "./raw-connection.js";
+import { type ConnectionSet, createConnectionSet } from "./connection-set.js";
+import type { Address } from "./raw-connection.js";
 
-export interface IdleClients {
-  readonly count: number;
+export interface IdleClients extends Pick<ConnectionSet, "connections" | "close"> {
   /** From the first connect to the last login. */
   readonly connectMs: number;
-  readonly connections: readonly RawConnection[];
-  close(): void;
 }
 
 /** Well below the usual limit of connections that may wait to be accepted. */
 const concurrentLogins = 256;
 
-export async function connectIdleClients(address: Address, count: number, signal?: AbortSignal): Promise<IdleClients> {
-  const connections: RawConnection[] = [];
-  let begun = 0;
+export async function connectIdleClients(address: Address, count: number, signal: AbortSignal): Promise<IdleClients> {
+  const set = createConnectionSet(signal);
   const startedMs = performance.now();
-  const close = (): void => {
-    for (const connection of connections) connection.close();
-  };
-  async function connectOneAfterAnother(): Promise<void> {
-    while (begun < count) {
-      begun += 1;
-      connections.push(await connectRaw(address, signal));
-    }
+  try {
+    await set.openMany(count, () => address, concurrentLogins);
+  } catch (error) {
+    set.close();
+    throw error;
   }
-  const outcomes = await Promise.allSettled(Array.from({ length: Math.min(concurrentLogins, count) }, connectOneAfterAnother));
-  const failure = outcomes.find((outcome) => outcome.status === "rejected");
-  if (failure !== undefined) {
-    close();
-    throw failure.reason;
-  }
-  return { count, connectMs: performance.now() - startedMs, connections, close };
+  return { connections: set.connections, connectMs: performance.now() - startedMs, close: () => set.close() };
 }

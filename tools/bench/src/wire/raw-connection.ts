@@ -20,6 +20,8 @@ export interface RawConnection {
   receivedBytes(): number;
   /** Says goodbye and closes. */
   close(): void;
+  /** Drops it at once; a request that is waiting is rejected. */
+  destroy(): void;
 }
 
 const readyForQuery = 0x5a; // Z
@@ -32,7 +34,7 @@ interface Waiting {
 }
 
 /** Resolves when it is logged in. */
-export function connectRaw({ port, user, database }: Address, signal?: AbortSignal): Promise<RawConnection> {
+export function connectRaw({ port, user, database }: Address): Promise<RawConnection> {
   return new Promise((resolveLogin, rejectLogin) => {
     let waiting: Waiting | undefined = { resolve: () => resolveLogin(connection), reject: rejectLogin };
     let onCopyIn = readySignal;
@@ -65,13 +67,8 @@ export function connectRaw({ port, user, database }: Address, signal?: AbortSign
     socket.on("close", () => {
       const said = scanner.takeError();
       settle(new BenchError(said ?? "the connection was closed"));
-      signal?.removeEventListener("abort", abort);
     });
     socket.on("connect", () => socket.write(startupMessage({ user, database })));
-    const abort = (): void => {
-      socket.destroy();
-    };
-    signal?.addEventListener("abort", abort, { once: true });
 
     function wait(): Promise<void> {
       return new Promise((resolve, reject) => {
@@ -107,6 +104,9 @@ export function connectRaw({ port, user, database }: Address, signal?: AbortSign
         socket.end(terminateMessage);
         // Who does not close in turn is not waited for.
         socket.unref();
+      },
+      destroy() {
+        socket.destroy();
       },
     };
   });
