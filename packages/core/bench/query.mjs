@@ -95,6 +95,7 @@ class ClientWire {
 const serverWires = [];
 const engine = {
   name: "memory",
+  defer: (what) => queueMicrotask(() => what.onDeferred()),
   dial(_target, reader, onDialed) {
     const wire = new ServerWire();
     wire.reader = reader;

@@ -100,6 +100,12 @@ export class ReplyQueue {
     return this.#head < this.#tail ? (this.#statuses[this.#head] as number) : 0;
   }
 
+  /** All of the head's reply is the client's, whatever it is made of, up to ReadyForQuery. */
+  get passesAsItComes(): boolean {
+    const head = this.#head;
+    return head < this.#tail && (this.#kinds[head] as number) <= Expect.QUERY && this.#hides[head] === Hide.NOTHING;
+  }
+
   /** Whoever wants to see the columns that the head's reply describes. */
   get headDescribed(): ReplyWatcher | null {
     const payload = this.#headPayload;

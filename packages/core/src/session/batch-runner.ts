@@ -321,7 +321,7 @@ export class BatchRunner {
     this.#batch = null;
     this.session.context.batches.giveBack(batch);
     // No ReadyForQuery comes before the rest of the batch, which may wait in the inbox.
-    if (this.session.batchOpen) queueMicrotask(() => this.session.pump());
+    if (this.session.batchOpen) this.session.context.engine.defer(this.session);
   }
 
   onReady(status: number, failed: boolean, owed: boolean): void {
