@@ -111,6 +111,7 @@ typedef uint32_t pooler_ref;
 #define POOLER_CAP_FACTS 0x4u           /* I read kind, flags, tables and functions of the statement */
 #define POOLER_CAP_PARSE_TREE 0x8u      /* give pooler_learn_statement the parse tree (implies FACTS) */
 #define POOLER_CAP_FINGERPRINT 0x10u    /* I read the fingerprint of the statement, which costs half as much as parsing it (implies FACTS) */
+#define POOLER_CAP_LITERALS 0x20u        /* I take literals as parameters, see POOLER_PARAMETER_LITERAL: without it each text of a simple query is parsed and learned */
 
 /* Static data of the library; the only struct with pointers (NUL-terminated UTF-8, valid while it is loaded). */
 typedef struct pooler_plugin_info {
@@ -159,12 +160,20 @@ typedef struct pooler_input {
 } pooler_input;
 
 #define POOLER_PARAMETER_NULL 0x1u
+/*
+ * A literal of a simple query. When all plugins of a chain have POOLER_CAP_LITERALS, texts that differ in nothing but literals, blanks
+ * and comments share a statement id: pooler_learn_statement is given one of them, with a parse tree in which these literals are
+ * ParamRefs, and pooler_route_query the text at hand with its literals as parameters, in text format, without quotes, with the type that
+ * PostgreSQL gives them (int4, int8, numeric, unknown). Literals that mean something by their value (ORDER BY 1, varchar(3))
+ * stay constants, and so do those of statements that are not plain queries.
+ */
+#define POOLER_PARAMETER_LITERAL 0x2u
 
 typedef struct pooler_parameter {
   pooler_slice value;  /* raw bytes as the client sent them; absent when NULL */
   uint32_t format;     /* 0 text, 1 binary */
   uint32_t type_oid;   /* 0 when the client left it to the server */
-  uint32_t flags;      /* POOLER_PARAMETER_NULL */
+  uint32_t flags;      /* POOLER_PARAMETER_NULL, POOLER_PARAMETER_LITERAL */
   uint32_t reserved;
 } pooler_parameter;
 

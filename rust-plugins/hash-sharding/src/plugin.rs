@@ -88,6 +88,6 @@ impl Arguments for Sent<'_> {
 
 export_plugin!(HashSharding {
     name: "hash-sharding",
-    capabilities: FACTS | PARSE_TREE | EVERY_STATEMENT,
+    capabilities: FACTS | PARSE_TREE | EVERY_STATEMENT | LITERALS,
     grammar: 17..=18
 });

@@ -20,6 +20,9 @@ pub mod capability {
     pub const PARSE_TREE: u32 = sys::CAP_PARSE_TREE;
     /// Give the fingerprint of statements, which costs half as much as parsing them; implies `FACTS`.
     pub const FINGERPRINT: u32 = sys::CAP_FINGERPRINT;
+    /// Take literals of simple queries as parameters: texts that differ in nothing else are learned once, with parameters in
+    /// the parse tree where they differ. [`Parameter::is_literal`](crate::Parameter::is_literal) tells them.
+    pub const LITERALS: u32 = sys::CAP_LITERALS;
 }
 
 /// What a plugin says of itself in the handshake. `export_plugin!` makes it.

@@ -34,6 +34,11 @@ impl<'a> Parameter<'a> {
         self.record.u32(offset_of!(sys::Parameter, flags)) & sys::PARAMETER_NULL != 0
     }
 
+    /// Whether it is a literal of a simple query: see [`capability::LITERALS`](crate::capability::LITERALS).
+    pub fn is_literal(&self) -> bool {
+        self.record.u32(offset_of!(sys::Parameter, flags)) & sys::PARAMETER_LITERAL != 0
+    }
+
     /// The format of the bytes.
     pub fn format(&self) -> Format {
         match self.record.u32(offset_of!(sys::Parameter, format)) {

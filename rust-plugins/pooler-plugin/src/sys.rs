@@ -64,6 +64,8 @@ pub const CAP_FACTS: u32 = 0x4;
 pub const CAP_PARSE_TREE: u32 = 0x8;
 /// `POOLER_CAP_FINGERPRINT`
 pub const CAP_FINGERPRINT: u32 = 0x10;
+/// `POOLER_CAP_LITERALS`
+pub const CAP_LITERALS: u32 = 0x20;
 
 /// `POOLER_PROTOCOL_SIMPLE`
 pub const PROTOCOL_SIMPLE: u32 = 0;
@@ -91,6 +93,8 @@ pub const NEVER: u32 = 0xffff_ffff;
 
 /// `POOLER_PARAMETER_NULL`
 pub const PARAMETER_NULL: u32 = 0x1;
+/// `POOLER_PARAMETER_LITERAL`
+pub const PARAMETER_LITERAL: u32 = 0x2;
 
 /// `POOLER_STATEMENT_OTHER`
 pub const STATEMENT_OTHER: u32 = 0;

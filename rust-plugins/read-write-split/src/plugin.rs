@@ -68,4 +68,4 @@ impl ReadWriteSplit {
     }
 }
 
-export_plugin!(ReadWriteSplit { name: "read-write-split", capabilities: FACTS | PARSE_TREE, grammar: 17..=18 });
+export_plugin!(ReadWriteSplit { name: "read-write-split", capabilities: FACTS | PARSE_TREE | LITERALS, grammar: 17..=18 });

@@ -10,7 +10,7 @@ import { constants } from "@pooler/plugin-abi";
 import type { Clock } from "../base/clock.js";
 import { invariant, PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
-import type { Statement } from "../sql/statement.js";
+import type { LiftedStatement, Statement } from "../sql/statement.js";
 import type { PluginStats } from "../supervisor/ipc.js";
 import { ChainMember, memberFailed } from "./chain-member.js";
 import { factCapabilities, type LoadedPlugin, mostPlugins } from "./chain-plugin.js";
@@ -66,6 +66,7 @@ class Chain implements PluginChain {
   // What the statement at hand has come to. Fields, not locals, so that the verdicts can be handled by methods.
   #statement: Statement | null = null;
   #parameters: ParameterView | null = null;
+  #lifted: LiftedStatement | null = null;
   #role: number = roleOpen;
   #shard: number = shardOpen;
   #flags = 0;
@@ -99,7 +100,7 @@ class Chain implements PluginChain {
       const statement = this.#statement as Statement;
       if (!this.#isWanted(member, request, decision)) continue;
       if (!this.#frameIsBuilt) {
-        this.#frames.build(request, this.#queryId, statement, this.#parameters);
+        this.#frames.build(request, this.#queryId, statement, this.#parameters, this.#lifted);
         this.#frameIsBuilt = true;
         nowMs = this.#clock.nowMs();
       }
@@ -142,6 +143,7 @@ class Chain implements PluginChain {
     this.#queryId++;
     this.#statement = request.statement;
     this.#parameters = request.prepareOnly ? null : request.parameters;
+    this.#lifted = request.lifted;
     this.#role = request.role;
     this.#shard = request.shard;
     this.#flags = flagsOf(request);
@@ -159,6 +161,7 @@ class Chain implements PluginChain {
     this.#frames.trim();
     this.#statement = null;
     this.#parameters = null;
+    this.#lifted = null;
   }
 
   #isWanted(member: ChainMember, request: ChainRequest, decision: ChainDecision): boolean {
@@ -254,6 +257,9 @@ class Chain implements PluginChain {
     decision.plugin = member.name;
     decision.rewritten = statement;
     decision.intercept = null;
+    // The literals were those of the text that was replaced.
+    if (this.#lifted !== null) this.#parameters = null;
+    this.#lifted = null;
     if (rewrite.parameters !== null) {
       decision.rewrittenParameters = rewrite.parameters.kept;
       if (!request.prepareOnly) this.#parameters = rewrite.parameters.view;

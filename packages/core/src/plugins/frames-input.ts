@@ -3,7 +3,7 @@
 import { constants, structs } from "@pooler/plugin-abi";
 import { invariant } from "../base/errors.js";
 import { addressOf } from "../base/native.js";
-import type { Statement } from "../sql/statement.js";
+import type { LiftedStatement, Statement } from "../sql/statement.js";
 import { type Block, statementSqlWord } from "./frames-block.js";
 import type { ChainRequest, ParameterView } from "./types.js";
 
@@ -54,6 +54,8 @@ export class InputFrame {
   #statement: StatementBlock | null = null;
   #sessionAt = 0;
   #statementAt = 0;
+  /** Where the statement's text lies when it follows its block. */
+  #sqlAt = 0;
   #parametersAt = 0;
   /** Where the values lie in the buffer of the parameters at hand. */
   #valuesStart = 0;
@@ -75,8 +77,10 @@ export class InputFrame {
     statement: Statement,
     block: StatementBlock,
     parameters: ParameterView | null,
+    lifted: LiftedStatement | null,
   ): void {
-    const followingSql = block.sqlFollows ? statement.sql.length + 8 : 0;
+    const sqlBytes = lifted === null ? statement.sql.length : lifted.end - lifted.start;
+    const followingSql = block.sqlFollows ? sqlBytes + 8 : 0;
     const fixed = inputStruct.size + cluster.words.byteLength + session.words.byteLength + block.words.byteLength + followingSql;
     const count = parameters === null ? 0 : parameters.count;
     const needed = fixed + (parameters === null ? 0 : count * parameterStruct.size + this.#measure(parameters));
@@ -94,9 +98,12 @@ export class InputFrame {
       this.#statement = null;
     }
     if (this.#statement !== block) {
-      this.#parametersAt = this.#placeStatement(statement, block);
+      this.#sqlAt = this.#place(block, this.#statementAt);
+      this.#parametersAt = block.sqlFollows && lifted === null ? this.#placeSql(statement.sql, 0, sqlBytes) : this.#sqlAt;
       this.#statement = block;
     }
+    // Another text of the same statement.
+    if (lifted !== null) this.#parametersAt = this.#placeSql(lifted.buffer, lifted.start, lifted.end);
     words[wordOf.size] = inputStruct.size;
     words[wordOf.protocol] = request.extended ? constants.POOLER_PROTOCOL_EXTENDED : constants.POOLER_PROTOCOL_SIMPLE;
     words[wordOf.msSinceWrite] = request.msSinceWrite;
@@ -108,7 +115,8 @@ export class InputFrame {
     words[wordOf.parameters] = count === 0 ? 0 : this.#parametersAt;
     words[wordOf.parameters + 1] = count;
     words[wordOf.parameters + 2] = parameterStruct.size;
-    this.length = parameters === null || count === 0 ? this.#parametersAt : this.#placeParameters(parameters);
+    const flags = lifted === null ? 0 : constants.POOLER_PARAMETER_LITERAL;
+    this.length = parameters === null || count === 0 ? this.#parametersAt : this.#placeParameters(parameters, flags);
   }
 
   /** What the plugin that is asked next must know of those before it. */
@@ -135,17 +143,20 @@ export class InputFrame {
     return at + block.words.byteLength;
   }
 
-  #placeStatement(statement: Statement, block: StatementBlock): number {
-    const end = this.#place(block, this.#statementAt);
-    if (!block.sqlFollows) return end;
-    this.#bytes.set(statement.sql, end);
-    this.#words[(this.#statementAt >>> 2) + statementSqlWord] = end;
-    this.#words[(this.#statementAt >>> 2) + statementSqlWord + 1] = statement.sql.length;
-    return (end + statement.sql.length + 7) & ~7;
+  /** The statement's text, behind its block. Returns where what follows it may lie. */
+  #placeSql(buffer: Buffer, start: number, end: number): number {
+    const at = this.#sqlAt;
+    const length = end - start;
+    const bytes = this.#bytes;
+    if (length <= shortCopy) for (let i = 0; i < length; i++) bytes[at + i] = buffer[start + i] as number;
+    else bytes.set(buffer.subarray(start, end), at);
+    this.#words[(this.#statementAt >>> 2) + statementSqlWord] = at;
+    this.#words[(this.#statementAt >>> 2) + statementSqlWord + 1] = length;
+    return (at + length + 7) & ~7;
   }
 
   /** The array, and behind it the values with whatever lies between them in the message, in one copy. */
-  #placeParameters(parameters: ParameterView): number {
+  #placeParameters(parameters: ParameterView, flags: number): number {
     const { count, offsets, lengths, formats, typeOids } = parameters;
     const valuesAt = this.#parametersAt + count * parameterStruct.size;
     const start = this.#valuesStart;
@@ -159,7 +170,7 @@ export class InputFrame {
       words[word + parameterWordOf.value + 1] = isNull ? 0 : length;
       words[word + parameterWordOf.format] = formats[i] as number;
       words[word + parameterWordOf.typeOid] = i < typeOids.length ? (typeOids[i] as number) : 0;
-      words[word + parameterWordOf.flags] = isNull ? constants.POOLER_PARAMETER_NULL : 0;
+      words[word + parameterWordOf.flags] = isNull ? flags | constants.POOLER_PARAMETER_NULL : flags;
       words[word + parameterWordOf.flags + 1] = 0;
     }
     const span = end - start;

@@ -1,6 +1,6 @@
 // The frames of one chain, and the encoded blocks that go into them: cluster, session and statement are encoded once and kept
 // with the object they come from. Hot: a call that meets nothing new allocates nothing.
-import type { Statement } from "../sql/statement.js";
+import type { LiftedStatement, Statement } from "../sql/statement.js";
 import { type Block, encodeCluster, encodeSession, encodeStatement } from "./frames-block.js";
 import { InputFrame, type StatementBlock } from "./frames-input.js";
 import { OutputFrame } from "./frames-output.js";
@@ -53,10 +53,17 @@ export class Frames {
     this.#wantsFingerprint = wantsFingerprint;
   }
 
-  build(request: ChainRequest, queryId: number, statement: Statement, parameters: ParameterView | null): void {
+  /** `lifted`: the statement is shared by many texts, this is the one at hand, and `parameters` are its literals. */
+  build(
+    request: ChainRequest,
+    queryId: number,
+    statement: Statement,
+    parameters: ParameterView | null,
+    lifted: LiftedStatement | null,
+  ): void {
     const cluster = this.#clusterBlock(request.cluster);
     const session = sessionBlock(request.session);
-    this.input.build(request, queryId, cluster, session, statement, this.#statementBlock(statement), parameters);
+    this.input.build(request, queryId, cluster, session, statement, this.#statementBlock(statement), parameters, lifted);
   }
 
   /** The frame for pooler_learn_statement. Throws what making the parse tree throws. */
@@ -68,7 +75,7 @@ export class Frames {
     const block = encodeStatement(statement, { sql: true, fingerprint: this.#wantsFingerprint, parseTree });
     const cluster = this.#clusterBlock(request.cluster);
     const session = sessionBlock(request.session);
-    this.#learnInput.build(request, queryId, cluster, session, statement, new EncodedStatement(this, block, false), null);
+    this.#learnInput.build(request, queryId, cluster, session, statement, new EncodedStatement(this, block, false), null, null);
     this.#taughtQueryId = queryId;
     this.#taughtStatement = statement;
     this.#taughtWithTree = withTree;
@@ -105,7 +112,7 @@ export class Frames {
   #statementBlock(statement: Statement): StatementBlock {
     const encoded = statement.encoded;
     if (encoded instanceof EncodedStatement && encoded.owner === this) return encoded;
-    const sqlFollows = statement.sql.length > keptSqlBytes;
+    const sqlFollows = statement.shared || statement.sql.length > keptSqlBytes;
     const block = encodeStatement(statement, { sql: !sqlFollows, fingerprint: this.#wantsFingerprint, parseTree: null });
     const made = new EncodedStatement(this, block, sqlFollows);
     statement.encoded = made;

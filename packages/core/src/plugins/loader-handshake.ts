@@ -14,6 +14,7 @@ const capabilityNames: readonly (readonly [number, string])[] = [
   [constants.POOLER_CAP_FACTS, "facts"],
   [constants.POOLER_CAP_PARSE_TREE, "parse_tree"],
   [constants.POOLER_CAP_FINGERPRINT, "fingerprint"],
+  [constants.POOLER_CAP_LITERALS, "literals"],
 ];
 
 /** The numbers of pooler_plugin_info, as they are. */

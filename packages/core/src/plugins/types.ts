@@ -1,5 +1,5 @@
 // What the router asks the plugin chain and what it is told. Hot: the same request and decision objects serve every call.
-import type { Statement } from "../sql/statement.js";
+import type { LiftedStatement, Statement } from "../sql/statement.js";
 
 /** Parameter values of a Bind message, as views into a buffer that is valid during the call only. */
 export interface ParameterView {
@@ -54,6 +54,8 @@ export interface ChainRequest {
   session: ChainSession;
   cluster: ClusterView;
   parameters: ParameterView | null;
+  /** The statement is shared by many texts: the one at hand. `parameters` are its literals. */
+  lifted: LiftedStatement | null;
   extended: boolean;
   inTransaction: boolean;
   readOnly: boolean;

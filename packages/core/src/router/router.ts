@@ -4,7 +4,7 @@ import { constants } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
 import type { ChainDecision, ChainRequest, ChainSession, ClusterView, ParameterView, PluginChain } from "../plugins/types.js";
 import type { Database, Route } from "../pool/database.js";
-import type { Statement } from "../sql/statement.js";
+import type { LiftedStatement, Statement } from "../sql/statement.js";
 
 const {
   POOLER_ROLE_OPEN,
@@ -71,6 +71,7 @@ export class Router {
     severalStatements: false,
     standardStrings: true,
     parameters: null,
+    lifted: null,
     role: POOLER_ROLE_OPEN,
     shard: POOLER_SHARD_OPEN,
     msSinceWrite: constants.POOLER_NEVER,
@@ -94,13 +95,21 @@ export class Router {
    * Ask about one statement. `routable`: it says something about where it belongs. The decision is valid until the next
    * call; what it refers to may be kept.
    */
-  ask(context: AskContext, statement: Statement, parameters: ParameterView | null, routable: boolean, prepareOnly: boolean): ChainDecision {
+  ask(
+    context: AskContext,
+    statement: Statement,
+    parameters: ParameterView | null,
+    routable: boolean,
+    prepareOnly: boolean,
+    lifted: LiftedStatement | null = null,
+  ): ChainDecision {
     const request = this.#request;
     const { current } = context;
     request.statement = statement;
     request.session = context.session;
     request.cluster = context.cluster;
     request.parameters = parameters;
+    request.lifted = lifted;
     request.extended = context.extended;
     request.inTransaction = context.inTransaction;
     request.readOnly = context.readOnly;

@@ -5,7 +5,7 @@ import type { Database } from "../pool/database.js";
 import { TransactionStatus } from "../protocol/codes.js";
 import type { AskContext, Router } from "../router/router.js";
 import { Command } from "../sql/lexer.js";
-import type { Statement } from "../sql/statement.js";
+import type { LiftedStatement, Statement } from "../sql/statement.js";
 import { type Batch, NEVER_WROTE } from "./batch.js";
 import type { SessionContext } from "./context.js";
 import type { Session } from "./session.js";
@@ -63,10 +63,11 @@ export function ask(
   command: number,
   parameters: ParameterView | null,
   prepareOnly: boolean,
+  lifted: LiftedStatement | null = null,
 ): ChainDecision | null {
   const routable = isRoutable(command);
   if (!router.chain.wantsEveryStatement && (!routable || (context.current !== null && !prepareOnly))) return null;
-  const decision = router.ask(context, statement, parameters, routable, prepareOnly);
+  const decision = router.ask(context, statement, parameters, routable, prepareOnly, lifted);
   if (decision.outcome === "error") throw refusal(decision);
   if (decision.outcome === "route" && context.current === null && routable && !prepareOnly) {
     const error = router.merge(batch.draft, decision, decision.rewritten ?? statement, context.unsplit);

@@ -1,9 +1,11 @@
 // A simple query before it is run: answered here, refused, or given a route. Looks at the text once.
 import { PoolerError } from "../base/errors.js";
+import type { ChainDecision } from "../plugins/types.js";
 import { writeEmpty } from "../protocol/backend.js";
 import { Backend, HEADER_BYTES } from "../protocol/codes.js";
+import type { Router } from "../router/router.js";
 import { Command, type Lexed, LexFlag, lex } from "../sql/lexer.js";
-import type { Statement } from "../sql/statement.js";
+import type { LiftedStatement, Statement } from "../sql/statement.js";
 import { parseBegin } from "../sql/transaction-statements.js";
 import { ask, askContext, isRoutable } from "./asking.js";
 import type { Batch } from "./batch.js";
@@ -102,6 +104,10 @@ function showToPlugins(session: Session, batch: Batch, start: number, end: numbe
   const { context } = session;
   const router = context.router;
   if (router === null || context.statements === null) return false;
+  const lifted = isLiftable(session, lexed)
+    ? context.statements.lift(batch.buffer, lexed.starts[0] as number, lexed.ends[0] as number, session.encoding)
+    : null;
+  if (lifted !== null) return showLifted(session, batch, router, lifted, lexed.commands[0] as number);
   const { statements } = context.statements.statementsOf(batch.buffer, start, end, session.encoding, session.standardStrings);
   const several = statements.length > 1;
   const matches = statements.length === lexed.count && !lexed.overflow;
@@ -117,12 +123,7 @@ function showToPlugins(session: Session, batch: Batch, start: number, end: numbe
     }
     if (decision.outcome === "intercept" && decision.intercept !== null)
       portals.push(new LocalPortal(decision.intercept, [], decision.plugin, session.encoding));
-    if (decision.rewritten !== null && decision.rewrittenParameters !== null) {
-      throw new PoolerError(
-        "PLUGIN_FAILED",
-        `plugin "${decision.plugin}" failed: it rewrote a statement of the simple protocol with parameters`,
-      );
-    }
+    refuseParameters(decision);
     replaced.push(decision.outcome === "route" ? (decision.rewritten?.sql ?? null) : null);
   }
   if (portals.length > 0) {
@@ -131,14 +132,47 @@ function showToPlugins(session: Session, batch: Batch, start: number, end: numbe
         hint: "Send the statements one by one.",
       });
     }
-    for (const portal of portals) {
-      if (portal.hasColumns) portal.describe(context.reply);
-      portal.execute(context.reply, 0);
-    }
+    for (const portal of portals) answer(portal, session);
     return true;
   }
   if (replaced.some((sql) => sql !== null)) batch.rewritten = splice(batch.buffer, start, end, lexed, matches, statements, replaced);
   return false;
+}
+
+/** A single query of the kinds in which a literal is a value and nothing more. */
+function isLiftable(session: Session, lexed: Lexed): boolean {
+  if (lexed.count !== 1 || lexed.unterminated || !session.standardStrings) return false;
+  const command = lexed.commands[0] as number;
+  return command >= Command.SELECT && command <= Command.TABLE;
+}
+
+/** showToPlugins() for a string that is one statement whose literals are its parameters. */
+function showLifted(session: Session, batch: Batch, router: Router, lifted: LiftedStatement, command: number): boolean {
+  const asking = askContext(session, false, false);
+  const decision = ask(router, session, batch, asking, lifted.statement, command, lifted.literals, false, lifted);
+  if (decision === null) return false;
+  if (decision.outcome === "intercept" && decision.intercept !== null) {
+    const portal = new LocalPortal(decision.intercept, [], decision.plugin, session.encoding);
+    answer(portal, session);
+    return true;
+  }
+  refuseParameters(decision);
+  batch.rewritten = decision.outcome === "route" ? (decision.rewritten?.sql ?? null) : null;
+  return false;
+}
+
+function answer(portal: LocalPortal, session: Session): void {
+  const { reply } = session.context;
+  if (portal.hasColumns) portal.describe(reply);
+  portal.execute(reply, 0);
+}
+
+function refuseParameters(decision: ChainDecision): void {
+  if (decision.rewritten === null || decision.rewrittenParameters === null) return;
+  throw new PoolerError(
+    "PLUGIN_FAILED",
+    `plugin "${decision.plugin}" failed: it rewrote a statement of the simple protocol with parameters`,
+  );
 }
 
 /** The string with some of its statements replaced. */

@@ -23,6 +23,7 @@ function make(options: { parser?: StatementParser | null; maxTexts?: number; max
   const cache = createStatementCache({
     maxTexts: options.maxTexts ?? 100,
     maxBytes: options.maxBytes ?? 1 << 20,
+    liftsLiterals: false,
     parser: options.parser === undefined ? parser : options.parser,
     onForget: (statement) => forgotten.push(statement),
   });

@@ -3,7 +3,9 @@
 import type { StatementSource } from "../plugins/statements.js";
 import { type Decode, decoderOf } from "./encodings.js";
 import { createLexed, type Lexed, lex } from "./lexer.js";
-import type { Statement, StatementText } from "./statement.js";
+import { liftTree, type Shape } from "./lifted-tree.js";
+import { LiteralScan, mostLiterals } from "./literal-scan.js";
+import type { LiftedStatement, Statement, StatementText } from "./statement.js";
 import type { StatementFacts, StatementParser } from "./types.js";
 
 export interface StatementCacheOptions {
@@ -12,6 +14,8 @@ export interface StatementCacheOptions {
   readonly maxBytes: number;
   /** Null: nobody reads facts. */
   readonly parser: StatementParser | null;
+  /** All who learn statements take literals as parameters: texts that differ in nothing else are one statement. */
+  readonly liftsLiterals: boolean;
   /** Called once for each statement that leaves; its id is not used again. */
   readonly onForget: (statement: Statement) => void;
 }
@@ -31,7 +35,8 @@ const STATEMENT_BYTES = 512;
 const NAME_BYTES = 128;
 
 interface Entry {
-  readonly space: Space;
+  /** Where it is found, under `key`. */
+  readonly among: Map<string, Entry>;
   readonly key: string;
   readonly text: StatementText;
   readonly bytes: number;
@@ -47,7 +52,29 @@ interface Space {
   readonly decode: Decode | null;
   readonly standardStrings: boolean;
   readonly entries: Map<string, Entry>;
+  /** Statements by their shape, and by the values of what is kept in it. */
+  readonly lifted: Map<string, Entry>;
+  /** Null: texts of this shape are looked at one by one. */
+  readonly shapes: Map<string, Shape | null>;
 }
+
+/** What lift() gives, filled anew each time. */
+class Lifted implements LiftedStatement {
+  statement: Statement = nobody;
+  readonly literals = {
+    count: 0,
+    buffer: Buffer.alloc(0) as Buffer,
+    offsets: new Int32Array(mostLiterals),
+    lengths: new Int32Array(mostLiterals),
+    formats: new Int32Array(mostLiterals),
+    typeOids: [] as number[],
+  };
+  buffer: Buffer = Buffer.alloc(0);
+  start = 0;
+  end = 0;
+}
+
+const nobody: Statement = { id: 0, sql: Buffer.alloc(0), facts: null, encoded: null, learnedBy: 0, shared: true };
 
 class Cache implements StatementCache {
   readonly #options: StatementCacheOptions;
@@ -55,6 +82,8 @@ class Cache implements StatementCache {
   readonly #otherSpaces = new Map<string, Space>();
   readonly #lexed = createLexed();
   readonly #decodedLexed = createLexed();
+  readonly #scan = new LiteralScan();
+  readonly #lifted = new Lifted();
   #newest: Entry | null = null;
   #oldest: Entry | null = null;
   #texts = 0;
@@ -87,15 +116,86 @@ class Cache implements StatementCache {
     }
     const ready = this.#options.parser?.ready !== false;
     const text = this.#read(space, Buffer.from(sql.subarray(start, end)));
-    this.#add(space, key, text, text.unparsed && !ready);
+    this.#add(space.entries, key, text, text.unparsed && !ready);
     return text;
+  }
+
+  lift(sql: Buffer, start: number, end: number, encoding: string): LiftedStatement | null {
+    const { parser, liftsLiterals } = this.#options;
+    if (!liftsLiterals || parser === null) return null;
+    const scan = this.#scan;
+    if (!scan.scan(sql, start, end, encoding === "UTF8") || scan.count === 0) return null;
+    const space = this.#spaceOf(encoding, true);
+    let shape = space.shapes.get(scan.key);
+    let entry: Entry | undefined;
+    if (shape === undefined) {
+      if (!parser.ready) return null;
+      shape = this.#learnShape(parser, space, sql, start, end);
+    }
+    if (shape === null) return null;
+    const key = shape.lifted === scan.count ? scan.key : variantOf(scan, shape);
+    entry = space.lifted.get(key);
+    if (entry === undefined) {
+      const statement = this.#liftedStatement(parser, space, Buffer.from(sql.subarray(start, end)));
+      if (statement === null) return null;
+      entry = this.#add(space.lifted, key, { statements: [statement], unparsed: false }, false);
+    } else if (entry !== this.#newest) {
+      this.#touch(entry);
+    }
+    const lifted = this.#lifted;
+    const { literals } = lifted;
+    lifted.statement = entry.text.statements[0] as Statement;
+    literals.buffer = scan.gather(shape.kept, shape.negated, literals.offsets, literals.lengths, literals.typeOids);
+    literals.count = shape.lifted;
+    lifted.buffer = sql;
+    lifted.start = start;
+    lifted.end = end;
+    return lifted;
+  }
+
+  /** Which of the literals that were scanned last are values like any other. */
+  #learnShape(parser: StatementParser, space: Space, sql: Buffer, start: number, end: number): Shape | null {
+    const { shapes } = space;
+    if (shapes.size >= this.#options.maxTexts) shapes.clear();
+    const text = space.decode?.(sql.subarray(start, end)) ?? null;
+    const [facts, more] = text === null ? [] : (parser.parse(text) ?? []);
+    let shape: Shape | null = null;
+    if (facts !== undefined && more === undefined && facts.parseError === null) {
+      const tree = facts.parseTree();
+      if (tree !== "") shape = liftTree(tree, this.#scan);
+    }
+    if (shape?.lifted === 0) shape = null;
+    shapes.set(this.#scan.key, shape === null ? null : { kept: shape.kept, negated: shape.negated, lifted: shape.lifted });
+    return shape;
+  }
+
+  /** `bytes` is the cache's own. */
+  #liftedStatement(parser: StatementParser, space: Space, bytes: Buffer): Statement | null {
+    const text = space.decode?.(bytes) ?? null;
+    const [facts] = text === null ? [] : (parser.parse(text) ?? []);
+    if (facts === undefined || facts.parseError !== null) return null;
+    const parseTree = (): string => {
+      const scan = new LiteralScan();
+      const tree = facts.parseTree();
+      return tree !== "" && scan.scan(bytes, 0, bytes.length, true) ? liftTree(tree, scan).tree : "";
+    };
+    const { kind, facts: bits, grammar, tables, functions, start, length, parseError } = facts;
+    const fingerprint = (): string => facts.fingerprint();
+    return {
+      id: ++this.#lastId,
+      sql: bytes,
+      facts: { kind, facts: bits, grammar, tables, functions, start, length, parseError, parseTree, fingerprint },
+      encoded: null,
+      learnedBy: 0,
+      shared: true,
+    };
   }
 
   #spaceOf(encoding: string, standardStrings: boolean): Space {
     const spaces = standardStrings ? this.#standardSpaces : this.#otherSpaces;
     const known = spaces.get(encoding);
     if (known !== undefined) return known;
-    const space: Space = { decode: decoderOf(encoding), standardStrings, entries: new Map() };
+    const space: Space = { decode: decoderOf(encoding), standardStrings, entries: new Map(), lifted: new Map(), shapes: new Map() };
     spaces.set(encoding, space);
     return space;
   }
@@ -159,27 +259,28 @@ class Cache implements StatementCache {
   }
 
   #statement(sql: Buffer, facts: StatementFacts | null): Statement {
-    return { id: ++this.#lastId, sql, facts, encoded: null, learnedBy: 0 };
+    return { id: ++this.#lastId, sql, facts, encoded: null, learnedBy: 0, shared: false };
   }
 
-  #add(space: Space, key: string, text: StatementText, provisional: boolean): void {
+  #add(among: Map<string, Entry>, key: string, text: StatementText, provisional: boolean): Entry {
     // The key, the bytes, the string that facts are made from.
     let bytes = ENTRY_BYTES + 3 * key.length;
     for (const { facts } of text.statements)
       bytes += STATEMENT_BYTES + NAME_BYTES * ((facts?.tables.length ?? 0) + (facts?.functions.length ?? 0));
-    const entry: Entry = { space, key, text, bytes, provisional, newer: null, older: null };
-    space.entries.set(key, entry);
+    const entry: Entry = { among, key, text, bytes, provisional, newer: null, older: null };
+    among.set(key, entry);
     this.#texts++;
     this.#bytes += bytes;
     this.#link(entry);
     const { maxTexts, maxBytes } = this.#options;
     while (this.#oldest !== null && this.#oldest !== entry && (this.#texts > maxTexts || this.#bytes > maxBytes))
       this.#forget(this.#oldest);
+    return entry;
   }
 
   #forget(entry: Entry): void {
     this.#unlink(entry);
-    entry.space.entries.delete(entry.key);
+    entry.among.delete(entry.key);
     this.#texts--;
     this.#bytes -= entry.bytes;
     for (const statement of entry.text.statements) this.#options.onForget(statement);
@@ -206,6 +307,13 @@ class Cache implements StatementCache {
     entry.newer = null;
     entry.older = null;
   }
+}
+
+/** The shape with the values of what is kept in it. */
+function variantOf(scan: LiteralScan, shape: Shape): string {
+  let key = scan.key;
+  for (let n = 0; n < scan.count; n++) if (shape.kept[n] === true) key += `\0${scan.valueOf(n)}`;
+  return key;
 }
 
 function isRefused(facts: readonly StatementFacts[]): boolean {

@@ -1,4 +1,5 @@
 // A statement as router and plugins know it: its bytes, what the lexer saw, and its facts when somebody wants them.
+import type { ParameterView } from "../plugins/types.js";
 import type { StatementFacts } from "./types.js";
 
 /** One statement of one text; lives in the statement cache until it is forgotten. */
@@ -13,6 +14,18 @@ export interface Statement {
   encoded: unknown;
   /** Bit n: plugin n of the chain has learned it. */
   learnedBy: number;
+  /** `sql` is one text of many that differ in literals, blanks and comments: what a client sent comes with each use. */
+  readonly shared: boolean;
+}
+
+/** A statement whose literals are its parameters. The view is valid until the next one is lifted. */
+export interface LiftedStatement {
+  readonly statement: Statement;
+  readonly literals: ParameterView;
+  /** The client's text: buffer[start, end). */
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** What a whole query string or Parse text holds. */

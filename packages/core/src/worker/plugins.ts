@@ -37,6 +37,7 @@ export async function createWorkerPlugins(
     maxTexts: config.limits.maxCachedStatements,
     maxBytes: 64 << 20,
     parser,
+    liftsLiterals: plugins.every(({ description }) => (description.capabilityBits & constants.POOLER_CAP_LITERALS) !== 0),
     onForget: (statement) => chain?.forget(statement),
   });
   chain = createPluginChain({ plugins, statements, crashPage, clock, log });
