@@ -15,7 +15,9 @@ import { createStatementCache } from "../dist/sql/statement-cache.js";
 const rounds = Number(process.argv[2] ?? 300_000);
 const require = createRequire(import.meta.url);
 const libraryOf = (name) =>
-  require.resolve(`../../plugin-${name}/prebuilds/${process.platform}-${process.arch}/plugin.${process.platform === "darwin" ? "dylib" : "so"}`);
+  require.resolve(
+    `../../plugin-${name}/prebuilds/${process.platform}-${process.arch}/plugin.${process.platform === "darwin" ? "dylib" : "so"}`,
+  );
 const tables = [{ table: "pgbench_accounts", column: "aid", type: "integer" }];
 
 const crashPage = openCrashPage(null);
@@ -70,7 +72,13 @@ const lexed = createLexed();
 
 function bench(title, liftsLiterals, maxTexts, run) {
   let chain = null;
-  const statements = createStatementCache({ maxTexts, maxBytes: 64 << 20, parser, liftsLiterals, onForget: (statement) => chain?.forget(statement) });
+  const statements = createStatementCache({
+    maxTexts,
+    maxBytes: 64 << 20,
+    parser,
+    liftsLiterals,
+    onForget: (statement) => chain?.forget(statement),
+  });
   chain = createPluginChain({ plugins, statements, crashPage, clock: createClock(), log: createSilentLogger() });
   let best = Number.POSITIVE_INFINITY;
   for (let turn = 0; turn < 5; turn++) {
