@@ -10,7 +10,7 @@ import { afterEach, expect, test } from "vitest";
 const benchMain = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "tools", "bench", "dist", "index.js");
 const goneLimitMs = 20_000;
 const runLimitMs = 90_000;
-const tiny = ["--scenario", "select-only", "--protocols", "prepared", "--clients", "1", "--rounds", "1", "--seconds", "1", "--scale", "1"];
+const tiny = ["--protocols", "simple", "--clients", "1", "--rounds", "1", "--seconds", "1", "--scale", "1"];
 
 /** Debian keeps the real one out of PATH, where the benchmark looks as well. */
 const hasPgbench =
@@ -63,21 +63,27 @@ test(
     const directory = mkdtempSync(join(tmpdir(), "bench-json-"));
     const jsonFile = join(directory, "out.json");
     try {
-      const bench = startBench(...tiny, "--peers", "direct,pooler", "--workers", "1", "--io", "auto", "--json", jsonFile);
+      const scenarios = ["--scenario", "select-only,large-result,memory", "--idle-clients", "20"];
+      const bench = startBench(...tiny, ...scenarios, "--peers", "direct,pooler", "--workers", "1", "--io", "auto", "--json", jsonFile);
       expect(await bench.ended, bench.stderr()).toBe(0);
       expect(readdirSync(bench.temporary)).toEqual([]);
       const result: unknown = JSON.parse(readFileSync(jsonFile, "utf8"));
       const positive = expect.toSatisfy((value: unknown) => typeof value === "number" && value > 0);
-      const measured = { scenario: "select-only", protocol: "prepared", clients: 1, tps: positive, p50Ms: positive, p99Ms: positive };
+      const measured = { scenario: "select-only", protocol: "simple", clients: 1, tps: positive, p50Ms: positive };
+      const ofDirect = { peer: "direct", workers: null, cpuUsPerQuery: null, rssKb: null, ratioToPgbouncer: null };
+      const ofPooler = { peer: "pooler", workers: 1, cpuUsPerQuery: positive, rssKb: positive, ratioToPgbouncer: null };
       expect(result).toMatchObject({
         isComplete: true,
         failures: [],
         machine: { cores: positive },
         versions: { node: process.versions.node },
         rows: [
-          { ...measured, peer: "direct", workers: null, cpuUsPerQuery: null, ratioToPgbouncer: null },
-          { ...measured, peer: "pooler", workers: 1, cpuUsPerQuery: positive, rssKb: positive, ratioToPgbouncer: null },
+          { ...measured, ...ofDirect, p99Ms: positive },
+          { ...measured, ...ofPooler, p99Ms: positive },
+          { ...measured, ...ofDirect, scenario: "large-result" },
+          { ...measured, ...ofPooler, scenario: "large-result" },
         ],
+        memory: [{ peer: "pooler", idleClients: 20, baseRssKb: positive, startToFirstQueryMs: positive, serveMs: positive }],
       });
     } finally {
       rmSync(directory, { recursive: true });
@@ -90,7 +96,19 @@ test(
   "interrupted in the middle of a measurement it ends every process and deletes every file",
   async ({ skip }) => {
     skip(!hasPgbench, "pgbench is not here: the load generator of PostgreSQL, in postgresql-contrib of most systems");
-    const bench = startBench(...tiny, "--seconds", "60", "--peers", "pooler", "--workers", "1", "--io", "auto");
+    const bench = startBench(
+      ...tiny,
+      "--scenario",
+      "select-only",
+      "--seconds",
+      "60",
+      "--peers",
+      "pooler",
+      "--workers",
+      "1",
+      "--io",
+      "auto",
+    );
     await until(() => pgbenchOf(bench) !== undefined);
     const pgbench = pgbenchOf(bench) ?? 0;
     bench.child.kill("SIGINT");
@@ -104,7 +122,7 @@ test(
 
 /** The one that makes the load, not the one that fills the tables. */
 function pgbenchOf({ temporary }: RunningBench): number | undefined {
-  return processesNaming(join(temporary, "")).find((pid) => commandOf(pid).includes("--time=61"));
+  return processesNaming(join(temporary, "")).find((pid) => commandOf(pid).includes("--time="));
 }
 
 function processesNaming(text: string): readonly number[] {

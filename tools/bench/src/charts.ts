@@ -4,6 +4,8 @@ import { type Panel, renderSheet, shortNumber } from "./svg-chart.js";
 import { peerLabel } from "./table.js";
 
 const chartedScenarios = ["select-only", "select-one", "tls"];
+/** The same colours in all charts. */
+const colourOrder = ["pgbouncer", "pooler", "pooler-multiplex", "direct", "pooler-plugins", "pooler-streams"];
 const figures = [
   { title: "transactions a second", of: (row: Row) => row.tps, isLogarithmic: false },
   { title: "CPU µs a query", of: (row: Row) => row.cpuUsPerQuery, isLogarithmic: false },
@@ -67,8 +69,12 @@ function panelOf(rows: readonly Row[], plan: PanelPlan): Panel {
     isLogarithmic: plan.isLogarithmic,
     series: distinct(measured.map(peerLabel)).map((name) => {
       const own = measured.filter((row) => peerLabel(row) === name);
+      const peer = own[0]?.peer ?? name;
       return {
         name,
+        colour: colourOf(peer),
+        // More workers of the same.
+        isDashed: name !== peer,
         values: xs.map((x) => {
           const row = own.find((candidate) => plan.x(candidate) === x);
           return row === undefined ? null : plan.of(row);
@@ -76,6 +82,11 @@ function panelOf(rows: readonly Row[], plan: PanelPlan): Panel {
       };
     }),
   };
+}
+
+function colourOf(peer: string): number {
+  const known = colourOrder.indexOf(peer);
+  return known >= 0 ? known : colourOrder.length + (peer.length % 2);
 }
 
 function distinct<T>(values: readonly T[]): T[] {

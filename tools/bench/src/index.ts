@@ -1,5 +1,5 @@
 // What pnpm bench runs once everything is built: it starts PostgreSQL and the poolers, measures them in turn, and reports.
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { ClusterError, query } from "@pooler/embedded-cluster";
 import { BenchError } from "./bench-error.js";
 import { createCollector } from "./collect.js";
@@ -45,11 +45,16 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
   if (process.platform !== "linux") {
     throw new BenchError("The benchmark reads processor time and memory of processes from /proc, so it runs on Linux only.");
   }
+  if (options.jsonFile !== undefined) checkWritable(options.jsonFile);
   const startedAt = new Date();
   const beginMs = performance.now();
   const pgbench = findPgbench(options.pgbench);
   const lineUp = findLineUp(options);
   const cases = planCases(allScenarios, options);
+  const withMemory = options.scenarios.length === 0 || options.scenarios.includes(memoryScenarioName);
+  if (cases.length === 0 && !withMemory) {
+    throw new BenchError("There is nothing to measure: none of these scenarios has one of these protocols.");
+  }
   for (const note of lineUp.notes) say(note);
   const releases: (() => Promise<void>)[] = [];
   const collector = createCollector();
@@ -75,7 +80,7 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
       say(`  ${failure.what}, ${failure.peer}: ${failure.message}`);
     };
     say(`• measuring: ${lineUp.peers.map(peerLabelOf).join(", ")}`);
-    if (options.scenarios.length === 0 || options.scenarios.includes(memoryScenarioName)) {
+    if (withMemory) {
       memory = await runMemory({
         peers: lineUp.peers,
         rounds: options.rounds,
@@ -94,7 +99,7 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
       peers: lineUp.peers,
       rounds: options.rounds,
       seconds: options.seconds,
-      deadlineMs: options.maxMinutes === undefined ? Number.POSITIVE_INFINITY : beginMs + options.maxMinutes * 60_000,
+      deadlineMs: options.maxMinutes === undefined ? Number.POSITIVE_INFINITY : options.maxMinutes * 60_000,
       grounds,
       tools: { pgbench, directory: grounds.runDirectory.path, signal: interruption.signal },
       collector,
@@ -130,6 +135,15 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
   if (options.jsonFile !== undefined) writeFileSync(options.jsonFile, `${JSON.stringify(result, null, 2)}\n`);
   if (interruption.signal.aborted) return 130;
   return failures.length > 0 ? 1 : 0;
+}
+
+/** Better now than after hours. */
+function checkWritable(file: string): void {
+  try {
+    closeSync(openSync(file, "a"));
+  } catch (cause) {
+    throw new BenchError(`--json ${file}: cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
 /** Dead rows of the peer before would slow the next one down. */

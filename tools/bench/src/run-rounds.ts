@@ -1,8 +1,8 @@
 // The order of things: peers of one setup are started together and measured in turn, one at a time, in an order that changes with each
 // round, so that whatever drifts on the machine hits all of them alike.
+import { BenchError } from "./bench-error.js";
 import type { Collector, Subject } from "./collect.js";
-import type { Interruption } from "./interruption.js";
-import { InterruptedError } from "./interruption.js";
+import { InterruptedError, type Interruption } from "./interruption.js";
 import type { Grounds, Peer, RunningPeer } from "./peers/peer.js";
 import type { Failure } from "./result.js";
 import type { Case, Effort, Sample, Tools } from "./scenarios/scenario.js";
@@ -12,7 +12,7 @@ export interface RunOptions {
   readonly peers: readonly Peer[];
   readonly rounds: number;
   readonly seconds: number;
-  /** Compared with performance.now(). */
+  /** Since this process began, which may have built the project first. */
   readonly deadlineMs: number;
   readonly grounds: Grounds;
   readonly tools: Tools;
@@ -23,6 +23,12 @@ export interface RunOptions {
   /** Before each measurement. */
   settle(at: Case): Promise<void>;
 }
+
+/** For logging in, and for transfers, which take as long as they take. */
+const graceMs = 120_000;
+
+/** Until then the pooler's cost of a query still falls. */
+const jitWarmUpSeconds = 4;
 
 /** False when the time ran out before all rounds were done. */
 export async function runRounds(options: RunOptions): Promise<boolean> {
@@ -96,14 +102,14 @@ async function measureOne(lane: Lane, at: Case, round: number, options: RunOptio
   const measure = async (effort: Effort): Promise<Sample> => {
     const running = await lane.running();
     await options.settle(at);
-    return at.scenario.measure(running, at, effort, options.tools);
+    return withinLimit(at.scenario.measure(running, at, effort, options.tools), effort.seconds * 1000 + graceMs);
   };
   try {
     // Just-in-time compilers have to have seen a kind of load before it counts.
     const kind = `${at.scenario.name} ${at.protocol}`;
     if (lane.peer.kind !== "direct" && !lane.warmed.has(kind)) {
       lane.warmed.add(kind);
-      await measure({ seconds: 1, isWarmUp: true });
+      await measure({ seconds: Math.min(jitWarmUpSeconds, 2 * options.seconds), isWarmUp: true });
     }
     const sample = await measure({ seconds: options.seconds, isWarmUp: false });
     options.collector.add(subject, round, sample);
@@ -116,6 +122,21 @@ async function measureOne(lane: Lane, at: Case, round: number, options: RunOptio
     await lane.end();
   } finally {
     if (lane.isExclusive) await lane.end();
+  }
+}
+
+/** Who hangs is stopped like one that failed, which also ends what waits for it. */
+async function withinLimit<T>(work: Promise<T>, limitMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new BenchError(`no end after ${limitMs / 1000} seconds`)), limitMs);
+  });
+  // When it loses it fails later, and nobody is interested any more.
+  work.catch(() => {});
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -7,8 +7,8 @@ const panel: Panel = {
   xLabels: ["1", "16", "100"],
   isLogarithmic: false,
   series: [
-    { name: "pgbouncer", values: [0, 50, 100] },
-    { name: "<pooler>", values: [10, null, 90] },
+    { name: "pgbouncer", colour: 0, isDashed: false, values: [0, 50, 100] },
+    { name: "<pooler>", colour: 1, isDashed: true, values: [10, null, 90] },
   ],
 };
 
@@ -37,7 +37,11 @@ describe("a sheet of charts", () => {
 
   test("a logarithmic axis has equal steps for equal factors", () => {
     const values = [10, 100, 1000];
-    const svg = renderSheet({ title: "", columns: 1, panels: [{ ...panel, isLogarithmic: true, series: [{ name: "a", values }] }] });
+    const svg = renderSheet({
+      title: "",
+      columns: 1,
+      panels: [{ ...panel, isLogarithmic: true, series: [{ name: "a", colour: 0, isDashed: false, values }] }],
+    });
     const ys = (paths(svg)[0] ?? []).map((point) => point[1] ?? 0);
     expect((ys[0] ?? 0) - (ys[1] ?? 0)).toBeCloseTo((ys[1] ?? 0) - (ys[2] ?? 0), 0);
   });
@@ -54,7 +58,7 @@ describe("a sheet of charts", () => {
   });
 
   test("has a place for every panel, also when none has a value", () => {
-    const empty = { ...panel, series: [{ name: "a", values: [null, null, null] }] };
+    const empty = { ...panel, series: [{ name: "a", colour: 0, isDashed: false, values: [null, null, null] }] };
     const svg = renderSheet({ title: "", columns: 2, panels: [empty, empty, { ...empty, isLogarithmic: true }] });
     expect(svg.match(/<g transform/g)).toHaveLength(3);
     expect(svg).not.toContain("NaN");

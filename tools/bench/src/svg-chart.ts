@@ -2,6 +2,9 @@
 
 export interface Series {
   readonly name: string;
+  /** Equal numbers have equal colours; there are eight. */
+  readonly colour: number;
+  readonly isDashed: boolean;
   /** One for each label of the panel; null leaves a gap. */
   readonly values: readonly (number | null)[];
 }
@@ -37,8 +40,7 @@ const style = `text{font:12px system-ui,sans-serif;fill:#24292f}.t{font-size:16p
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.s{fill:#9198a1}.g{stroke:#3d444d}.b{fill:#0d1117}}`;
 
 export function renderSheet({ title, columns, panels }: Sheet): string {
-  const names = [...new Set(panels.flatMap(({ series }) => series.map(({ name }) => name)))];
-  const colourOf = (name: string): string => colours[names.indexOf(name) % colours.length] ?? "#000";
+  const named = new Map(panels.flatMap(({ series }) => series.map((line): [string, Series] => [line.name, line])));
   const panelWidth = (width - 2 * margin - (columns - 1) * gap) / columns;
   const rows = Math.ceil(panels.length / columns);
   const top = margin + titleHeight + legendHeight;
@@ -46,7 +48,7 @@ export function renderSheet({ title, columns, panels }: Sheet): string {
   const parts = panels.map((panel, index) => {
     const x = margin + (index % columns) * (panelWidth + gap);
     const y = top + Math.floor(index / columns) * (panelHeight + gap);
-    return `<g transform="translate(${round(x)} ${round(y)})">${renderPanel(panel, panelWidth, colourOf)}</g>`;
+    return `<g transform="translate(${round(x)} ${round(y)})">${renderPanel(panel, panelWidth)}</g>`;
   });
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
@@ -54,25 +56,33 @@ export function renderSheet({ title, columns, panels }: Sheet): string {
     `<style>${style}</style>`,
     `<rect class="b" width="${width}" height="${height}"/>`,
     `<text class="t" x="${margin}" y="${margin + 16}">${escapeXml(title)}</text>`,
-    renderLegend(names, colourOf),
+    renderLegend([...named.values()]),
     ...parts,
     "</svg>",
   ].join("\n")}\n`;
 }
 
-function renderLegend(names: readonly string[], colourOf: (name: string) => string): string {
+function renderLegend(lines: readonly Series[]): string {
   let x = margin;
   const y = margin + titleHeight + 8;
-  return names
-    .map((name) => {
-      const entry = `<line class="l" stroke="${colourOf(name)}" x1="${x}" y1="${y}" x2="${x + 18}" y2="${y}"/><text x="${x + 24}" y="${y + 4}">${escapeXml(name)}</text>`;
-      x += 24 + name.length * 7 + 22;
+  return lines
+    .map((line) => {
+      const entry = `<line ${strokeOf(line)} x1="${x}" y1="${y}" x2="${x + 18}" y2="${y}"/><text x="${x + 24}" y="${y + 4}">${escapeXml(line.name)}</text>`;
+      x += 24 + line.name.length * 7 + 22;
       return entry;
     })
     .join("");
 }
 
-function renderPanel(panel: Panel, panelWidth: number, colourOf: (name: string) => string): string {
+function strokeOf({ colour, isDashed }: Series): string {
+  return `class="l" stroke="${colourOf(colour)}"${isDashed ? ' stroke-dasharray="5 4"' : ""}`;
+}
+
+function colourOf(index: number): string {
+  return colours[index % colours.length] ?? "#000";
+}
+
+function renderPanel(panel: Panel, panelWidth: number): string {
   const { xLabels, series } = panel;
   const right = panelWidth - plot.right;
   const bottom = panelHeight - plot.bottom;
@@ -93,15 +103,15 @@ function renderPanel(panel: Panel, panelWidth: number, colourOf: (name: string) 
     ...grid,
     ...labels,
     `<text class="s" text-anchor="middle" x="${round((plot.left + right) / 2)}" y="${bottom + 34}">${escapeXml(panel.xTitle)}</text>`,
-    ...series.map((line) => renderLine(line, colourOf(line.name), xOf, yOf)),
+    ...series.map((line) => renderLine(line, xOf, yOf)),
   ].join("");
 }
 
-function renderLine({ values }: Series, colour: string, xOf: (index: number) => number, yOf: (value: number) => number): string {
+function renderLine(line: Series, xOf: (index: number) => number, yOf: (value: number) => number): string {
   let path = "";
   let isDrawing = false;
   const points: string[] = [];
-  for (const [index, value] of values.entries()) {
+  for (const [index, value] of line.values.entries()) {
     if (value === null) {
       isDrawing = false;
       continue;
@@ -109,9 +119,9 @@ function renderLine({ values }: Series, colour: string, xOf: (index: number) => 
     const [x, y] = [round(xOf(index)), round(yOf(value))];
     path += `${isDrawing ? "L" : "M"}${x} ${y}`;
     isDrawing = true;
-    points.push(`<circle fill="${colour}" cx="${x}" cy="${y}" r="3"/>`);
+    points.push(`<circle fill="${colourOf(line.colour)}" cx="${x}" cy="${y}" r="3"/>`);
   }
-  return path === "" ? "" : `<path class="l" stroke="${colour}" d="${path}"/>${points.join("")}`;
+  return path === "" ? "" : `<path ${strokeOf(line)} d="${path}"/>${points.join("")}`;
 }
 
 interface Scale {

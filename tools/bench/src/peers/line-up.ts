@@ -47,11 +47,20 @@ export function findLineUp(options: BenchOptions): LineUp {
 
 function variants({ workers, io, poolSize, multiplexPoolSize, peers }: BenchOptions): readonly PoolerVariant[] {
   const engines = new Set([...io, ...["streams", "sockets"].filter((engine) => peers.includes(`pooler-${engine}`))]);
-  const every = [...engines].map((engine) => ({ name: engine === "auto" ? "pooler" : `pooler-${engine}`, io: engine, poolSize }));
-  const all: readonly Omit<PoolerVariant, "workers">[] = [
-    ...every,
-    { name: "pooler-multiplex", io: "auto", poolSize: multiplexPoolSize, multiplex: multiplexDepth },
-    { name: "pooler-plugins", io: "auto", poolSize, hasPlugins: true },
+  const single = workers.slice(0, 1);
+  return [
+    ...[...engines].flatMap((engine) =>
+      engine === "auto"
+        ? workers.map((count) => ({ name: "pooler", io: engine, poolSize, workers: count }))
+        : single.map((count) => ({ name: `pooler-${engine}`, io: engine, poolSize, workers: count })),
+    ),
+    ...workers.map((count) => ({
+      name: "pooler-multiplex",
+      io: "auto",
+      poolSize: multiplexPoolSize,
+      multiplex: multiplexDepth,
+      workers: count,
+    })),
+    ...single.map((count) => ({ name: "pooler-plugins", io: "auto", poolSize, hasPlugins: true, workers: count })),
   ];
-  return all.flatMap((variant) => workers.map((count) => ({ ...variant, workers: count })));
 }

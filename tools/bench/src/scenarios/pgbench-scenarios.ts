@@ -159,7 +159,7 @@ async function measureLoad(load: Load, running: RunningPeer, at: Case, effort: E
         clients: at.clients,
         protocol: at.protocol,
         script: await scriptOf(load, tools),
-        seconds: effort.isWarmUp ? 1 : effort.seconds + warmUpSeconds,
+        seconds: effort.isWarmUp ? effort.seconds : effort.seconds + warmUpSeconds,
         warmUpSeconds: effort.isWarmUp ? 0 : warmUpSeconds,
         reconnect: load.reconnect ?? false,
         samplingRate: at.clients === 1 ? 1 : (load.samplingRate ?? usualSamplingRate),
