@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { openListeners } from "../supervisor/listener.js";
-import { openRig, patterned, type Recorder, type Rig, readAll, readBytes, turns } from "./fixtures/wire-rig.js";
+import { openRig, patterned, Recorder, type Rig, readAll, readBytes, smallestBuffers, turns } from "./fixtures/wire-rig.js";
 
 const engines = process.platform === "linux" ? (["streams", "sockets"] as const) : (["streams"] as const);
 
@@ -102,6 +102,17 @@ describe.each(engines)("%s", (io) => {
     wire.end();
     peer.resume();
     expect((await readAll(peer)).equals(all)).toBe(true);
+  });
+
+  test("the smallest buffers that the system has are enough, both ways", async () => {
+    const rig = await openRig(io, smallestBuffers(openListeners));
+    cleanups.push(() => rig.close());
+    const { wire, reader, peer } = await rig.connect();
+    reader.onChunk = (chunk, start, end) => void wire.write(chunk, start, end);
+    const sent = patterned(200_000);
+    const got = readBytes(peer, sent.length);
+    peer.write(sent);
+    expect((await got).equals(sent)).toBe(true);
   });
 
   test("nothing is heard while paused, and nothing is lost", async () => {
@@ -268,6 +279,41 @@ describe.each(engines)("%s", (io) => {
     await bad.reader.untilClosed();
     expect(bad.reader.closings).toHaveLength(1);
     expect(rig.log.join("")).toContain("a bug of a reader");
+  });
+
+  test.each(["onDrain", "onClosed", "onAccept", "onDialed"])("a bug in %s costs one connection, and the log says so", async (where) => {
+    const rig = await rigOf();
+    const good = await rig.connect();
+    good.reader.onChunk = (chunk, start, end) => void good.wire.write(chunk, start, end);
+    const bug = (): never => {
+      throw new Error(`a bug in ${where}`);
+    };
+    if (where === "onAccept") {
+      rig.onAccept = bug;
+      const peer = net.connect(rig.port, "127.0.0.1").on("error", () => {});
+      await once(peer.resume(), "close");
+      rig.onAccept = () => {};
+    } else if (where === "onDialed") {
+      const accepted = new Promise<Recorder>((done) => {
+        rig.onAccept = ({ reader }) => done(reader);
+      });
+      rig.engine.dial({ host: "127.0.0.1", port: rig.port, timeoutMs: 5_000 }, new Recorder(), bug);
+      await (await accepted).untilClosed();
+    } else {
+      const { wire, peer } = await rig.connect();
+      wire.reader = { onBytes() {}, onDrain() {}, onClosed() {}, [where]: bug };
+      peer.on("error", () => {});
+      peer.pause();
+      const block = patterned(100_000);
+      if (where === "onDrain") while (wire.write(block, 0, block.length));
+      else wire.destroy();
+      await once(peer.resume(), "close");
+    }
+    await turns(3);
+    expect(rig.log.join("")).toContain(`a bug in ${where}`);
+    good.peer.write("still here");
+    expect((await readBytes(good.peer, 10)).toString()).toBe("still here");
+    await rig.connect();
   });
 
   test("what a reader leaves to a microtask happens at once", async () => {

@@ -3,7 +3,7 @@ import type net from "node:net";
 import tls from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { openListeners } from "../supervisor/listener.js";
-import { type Accepted, openRig, patterned, type Rig, readAll, readBytes, turns } from "./fixtures/wire-rig.js";
+import { type Accepted, openRig, patterned, type Rig, readAll, readBytes, smallestBuffers, turns } from "./fixtures/wire-rig.js";
 import type { TlsUpgrade, Wire } from "./wire.js";
 
 const engines = process.platform === "linux" ? (["streams", "sockets"] as const) : (["streams"] as const);
@@ -82,6 +82,18 @@ describe.each(engines)("%s", (io) => {
     const sent = patterned(3_000_000);
     const got = readBytes(peer, sent.length);
     for (let at = 0, size = 1; at < sent.length; at += size, size = (size * 5 + 3) % 70_001) peer.write(sent.subarray(at, at + size));
+    expect((await got).equals(sent)).toBe(true);
+  });
+
+  test.each(["TLSv1.2", "TLSv1.3"] as const)("records go through the smallest buffers of the system, in pieces (%s)", async (version) => {
+    const rig = await openRig(io, smallestBuffers(openListeners));
+    cleanups.push(() => rig.close());
+    const { wire, reader, peer } = await rig.connect();
+    const [, secure] = await Promise.all([secured(wire, serverSide), handshake(peer, { minVersion: version, maxVersion: version })]);
+    reader.onChunk = (chunk, start, end) => void wire.write(chunk, start, end);
+    const sent = patterned(150_000);
+    const got = readBytes(secure, sent.length);
+    secure.write(sent);
     expect((await got).equals(sent)).toBe(true);
   });
 
@@ -190,6 +202,31 @@ describe.each(engines)("%s", (io) => {
     else peer.destroy();
     await reader.untilClosed();
     expect(reader.closings).toHaveLength(1);
+  });
+
+  test.each(["idle", "paused", "with bytes queued", "while it is ended"])("a reset under TLS closes the wire: %s", async (state) => {
+    const rig = await rigOf();
+    const { wire, reader, peer } = await rig.connect();
+    const [, secure] = await Promise.all([secured(wire, serverSide), handshake(peer)]);
+    secure.on("error", () => {});
+    if (state === "paused") wire.pause();
+    if (state === "with bytes queued" || state === "while it is ended") {
+      secure.pause();
+      const block = patterned(100_000);
+      while (wire.write(block, 0, block.length));
+    }
+    if (state === "while it is ended") wire.end();
+    await turns(3);
+    peer.resetAndDestroy();
+    if (state === "paused") {
+      await turns(3);
+      wire.resume();
+    }
+    await reader.untilClosed();
+    expect(reader.closings).toHaveLength(1);
+    expect(wire.queuedBytes).toBe(0);
+    const { wire: another } = await rig.connect();
+    expect(another.tls).toBe(false);
   });
 
   test("nothing is said during the handshake, and ending it closes", async () => {

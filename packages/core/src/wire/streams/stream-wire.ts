@@ -100,16 +100,16 @@ export class StreamWire implements Wire {
       }
       this.#securing = false;
       this.tls = true;
-      this.#guard(onSecure);
+      this.guard(onSecure);
     });
     this.#attach(secure);
   }
 
   #attach(stream: Socket): void {
-    stream.on("data", (chunk: Buffer) => this.#guard(() => this.reader.onBytes(chunk, 0, chunk.length)));
+    stream.on("data", (chunk: Buffer) => this.guard(() => this.reader.onBytes(chunk, 0, chunk.length)));
     stream.on("drain", () => {
       this.#congested = false;
-      this.#guard(() => this.reader.onDrain());
+      this.guard(() => this.reader.onDrain());
     });
     stream.on("error", (error) => {
       this.#error ??= error;
@@ -119,12 +119,13 @@ export class StreamWire implements Wire {
     stream.on("close", () => {
       if (this.#closed) return;
       this.#closed = true;
-      this.#guard(() => this.reader.onClosed(this.#error));
+      this.guard(() => this.reader.onClosed(this.#error));
       this.reader = deaf;
     });
   }
 
-  #guard(call: () => void): void {
+  /** What is thrown on behalf of this connection is a bug, and costs it alone. */
+  guard(call: () => void): void {
     try {
       call();
     } catch (error) {

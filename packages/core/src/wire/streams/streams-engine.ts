@@ -14,10 +14,11 @@ export function createStreamsEngine(log: Logger): WireEngine {
   return {
     name: "streams",
     listen(descriptor, onAccept) {
-      const server = net.createServer({ highWaterMark: highMarkBytes, allowHalfOpen: false, noDelay: true, keepAlive: true }, (socket) =>
+      const server = net.createServer({ highWaterMark: highMarkBytes, allowHalfOpen: false, noDelay: true, keepAlive: true }, (socket) => {
         // A connection that was reset meanwhile has no address either, and must not pass for one from this machine.
-        onAccept(new StreamWire(socket, server.address() === null ? "unix" : "unknown", log, contexts)),
-      );
+        const wire = new StreamWire(socket, server.address() === null ? "unix" : "unknown", log, contexts);
+        wire.guard(() => onAccept(wire));
+      });
       // EMFILE and the like: the connection is lost, the listener is not.
       server.on("error", (error) => log.error({ error }, "accepting a connection failed"));
       server.listen({ fd: descriptor });
@@ -44,7 +45,7 @@ export function createStreamsEngine(log: Logger): WireEngine {
         }
         const wire = new StreamWire(socket, unix ? "unix" : "unknown", log, contexts);
         wire.reader = reader;
-        onDialed(null, wire);
+        wire.guard(() => onDialed(null, wire));
       };
       const timeout = setTimeout(
         () => settle(new PoolerError("HOST_DOWN", `no answer from ${target.host}:${target.port} within ${target.timeoutMs} ms`)),
@@ -52,15 +53,6 @@ export function createStreamsEngine(log: Logger): WireEngine {
       );
       socket.once("error", settle);
       socket.once("connect", () => settle(null));
-    },
-    defer(what) {
-      queueMicrotask(() => {
-        try {
-          what.onDeferred();
-        } catch (error) {
-          what.onBug(error);
-        }
-      });
     },
   };
 }
