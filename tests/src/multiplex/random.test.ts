@@ -1,0 +1,118 @@
+// Hundreds of clients do what comes into their heads, on far fewer servers: each gets the answers to what it asked, and nothing of
+// anybody else's session. POOLER_RANDOM_SEED repeats what each client does, POOLER_RANDOM_CLIENTS and POOLER_RANDOM_SECONDS make it longer.
+import { query } from "@pooler/embedded-cluster";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createRandom } from "../differential/random.js";
+import { type Pooler, startPooler } from "../harness/pooler.js";
+import { sharedShards } from "../harness/shared-cluster.js";
+import { openConsole } from "../operations/support/console.js";
+import { until } from "../operations/support/until.js";
+import { acts } from "./acts.js";
+import { type Ground, Player, Refused } from "./player.js";
+
+const number = (name: string, standard: number): number => Number(process.env[`POOLER_RANDOM_${name}`] ?? standard);
+const seed = number("SEED", Math.floor(Math.random() * 2 ** 31));
+const clients = number("CLIENTS", 240);
+const seconds = number("SECONDS", 20);
+const workers = number("WORKERS", 1);
+/** After so many wrong answers there is nothing more to learn. */
+const mostFailures = 5;
+
+/** A role of its own: its connections and locks can be told from those of other tests. */
+const role = "random_player";
+const direct = (): string => sharedShards()[0]?.primary ?? "";
+
+let pooler: Pooler;
+
+beforeAll(async () => {
+  await query(direct(), `CREATE ROLE ${role} LOGIN SUPERUSER`);
+  await query(direct(), "CREATE TABLE random_rows (word text PRIMARY KEY)");
+  await query(direct(), "CREATE TABLE random_known AS SELECT n, 'row ' || n AS text FROM generate_series(1, 1000) n");
+  await query(direct(), "ALTER TABLE random_known ADD PRIMARY KEY (n)");
+  const url = direct().replace("postgres@", `${role}@`);
+  pooler = await startPooler({
+    config: {
+      workers,
+      listen: { auth: "trust" },
+      limits: { max_clients: clients + 500, max_server_statements: 50 },
+      timeouts: { query_wait: "9s" },
+      users: { app: {}, admin: { console: "admin" } },
+      databases: {
+        mixed: { url, pool_size: 6 },
+        pinned: { url, pool_size: 8, on_session_state: "pin" },
+      },
+    },
+  });
+});
+
+afterAll(async () => {
+  expect(await pooler.stop()).toBe(0);
+  await query(direct(), `DROP TABLE random_rows, random_known; DROP ROLE ${role}`).catch(() => {});
+});
+
+function createGround(database: string, pins: boolean): Ground {
+  return { port: pooler.port, database, pins, written: new Set(), perhapsWritten: new Set(), acts: new Map() };
+}
+
+const choices = acts.map((act) => [act.weight, act] as const);
+
+test(`${clients} clients for ${seconds} s, seed ${seed}`, { timeout: (seconds + 120) * 1_000 }, async () => {
+  const mixed = createGround("mixed", false);
+  const pinned = createGround("pinned", true);
+  const failures: string[] = [];
+  let refusals = 0;
+  const endAt = performance.now() + seconds * 1_000;
+  const isOver = (): boolean => performance.now() > endAt || failures.length >= mostFailures;
+
+  const play = async (ground: Ground, place: number): Promise<void> => {
+    for (let life = 0; !isOver(); life++) {
+      const tag = `c${place}.${life}`;
+      const player = new Player(ground, tag, createRandom(seed + place * 7919 + life * 104_729));
+      try {
+        await player.connect();
+        for (;;) {
+          if (isOver()) break;
+          const act = player.random.weighted(choices);
+          player.note(`— ${act.name}`);
+          const left = await act.play(player);
+          ground.acts.set(act.name, (ground.acts.get(act.name) ?? 0) + 1);
+          if (left !== undefined) break;
+        }
+      } catch (error) {
+        if (error instanceof Refused) refusals++;
+        else failures.push(`${ground.database}, client ${tag}: ${(error as Error).message}\n    ${player.history.join("\n    ")}`);
+      }
+      player.leave();
+    }
+  };
+  const pinnedClients = Math.ceil(clients / 6);
+  await Promise.all(Array.from({ length: clients }, (_, place) => play(place < pinnedClients ? pinned : mixed, place)));
+
+  expect(failures.slice(0, mostFailures).join("\n"), `seed ${seed}`).toBe("");
+  const counts = new Map([...mixed.acts].map(([name, count]) => [name, count + (pinned.acts.get(name) ?? 0)]));
+  for (const { name } of acts) expect(counts.get(name) ?? 0, `act "${name}" never came to its end`).toBeGreaterThan(0);
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  expect(refusals).toBeLessThan(total / 20);
+
+  const console = await openConsole(pooler);
+  await until("all servers to be idle", async () => {
+    const pools = await console.run("SHOW POOLS");
+    return pools.every((pool) => pool["cl_waiting"] === "0" && pool["sv_active"] === "0" && pool["sv_tested"] === "0");
+  });
+  const pools = await console.run("SHOW POOLS");
+  const idle = pools.reduce((sum, pool) => sum + Number(pool["sv_idle"]), 0);
+  console.end();
+  await until("no connection to be there that the pooler does not know, and none in a transaction", async () => {
+    const rows = await query(direct(), "SELECT state FROM pg_stat_activity WHERE usename = $1", [role]);
+    return rows.length === idle && rows.every(({ state }) => state === "idle");
+  });
+  const [locks] = await query(direct(), "SELECT count(*)::int AS count FROM pg_locks WHERE locktype = 'advisory'");
+  expect(locks).toEqual({ count: 0 });
+
+  // What clients were told was written is there, and nothing else but what left clients may have written.
+  const rows = new Set((await query(direct(), "SELECT word FROM random_rows")).map(({ word }) => String(word)));
+  const written = [...mixed.written, ...pinned.written];
+  expect(written.filter((word) => !rows.has(word))).toEqual([]);
+  const known = new Set([...written, ...mixed.perhapsWritten, ...pinned.perhapsWritten]);
+  expect([...rows].filter((word) => !known.has(word))).toEqual([]);
+});
