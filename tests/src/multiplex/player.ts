@@ -10,6 +10,8 @@ export interface Ground {
   readonly database: string;
   /** The server stays with a client that has made a temporary table. */
   readonly pins: boolean;
+  /** Its servers go away now and then: a connection or a statement may be lost, an answer may not be another's. */
+  readonly losesServers: boolean;
   /** Rows that are in the table for certain, and those of clients that left before they heard. */
   readonly written: Set<string>;
   readonly perhapsWritten: Set<string>;
@@ -17,8 +19,11 @@ export interface Ground {
   readonly acts: Map<string, number>;
 }
 
-/** The pooler had no server in time: nothing was run, and nothing is wrong. */
+/** The pooler had no server in time, or lost it: that is to be expected, and nothing is wrong. */
 export class Refused extends Error {}
+
+/** What a client may be told when a server went away under it. */
+const lost = /^(08006|57P0[1-3])$/;
 
 export class Player {
   readonly tag: string;
@@ -77,7 +82,8 @@ export class Player {
   }
 
   checked(answer: BackendMessage[]): BackendMessage[] {
-    if (errorIn(answer)?.["C"] === "53300") throw new Refused();
+    const code = errorIn(answer)?.["C"];
+    if (code === "53300" || (this.ground.losesServers && code !== undefined && lost.test(code))) throw new Refused();
     return answer;
   }
 

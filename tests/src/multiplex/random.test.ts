@@ -2,13 +2,13 @@
 // anybody else's session. POOLER_RANDOM_SEED repeats what each client does, POOLER_RANDOM_CLIENTS and POOLER_RANDOM_SECONDS make it longer.
 import { query } from "@pooler/embedded-cluster";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createRandom } from "../differential/random.js";
 import { type Pooler, startPooler } from "../harness/pooler.js";
 import { sharedShards } from "../harness/shared-cluster.js";
 import { openConsole } from "../operations/support/console.js";
 import { until } from "../operations/support/until.js";
 import { acts } from "./acts.js";
-import { type Ground, Player, Refused } from "./player.js";
+import { type Match, playAt } from "./play.js";
+import type { Ground } from "./player.js";
 
 const number = (name: string, standard: number): number => Number(process.env[`POOLER_RANDOM_${name}`] ?? standard);
 const seed = number("SEED", Math.floor(Math.random() * 2 ** 31));
@@ -51,48 +51,29 @@ afterAll(async () => {
 });
 
 function createGround(database: string, pins: boolean): Ground {
-  return { port: pooler.port, database, pins, written: new Set(), perhapsWritten: new Set(), acts: new Map() };
+  return { port: pooler.port, database, pins, losesServers: false, written: new Set(), perhapsWritten: new Set(), acts: new Map() };
 }
-
-const choices = acts.map((act) => [act.weight, act] as const);
 
 test(`${clients} clients for ${seconds} s, seed ${seed}`, { timeout: (seconds + 120) * 1_000 }, async () => {
   const mixed = createGround("mixed", false);
   const pinned = createGround("pinned", true);
   const failures: string[] = [];
-  let refusals = 0;
   const endAt = performance.now() + seconds * 1_000;
-  const isOver = (): boolean => performance.now() > endAt || failures.length >= mostFailures;
-
-  const play = async (ground: Ground, place: number): Promise<void> => {
-    for (let life = 0; !isOver(); life++) {
-      const tag = `c${place}.${life}`;
-      const player = new Player(ground, tag, createRandom(seed + place * 7919 + life * 104_729));
-      try {
-        await player.connect();
-        for (;;) {
-          if (isOver()) break;
-          const act = player.random.weighted(choices);
-          player.note(`— ${act.name}`);
-          const left = await act.play(player);
-          ground.acts.set(act.name, (ground.acts.get(act.name) ?? 0) + 1);
-          if (left !== undefined) break;
-        }
-      } catch (error) {
-        if (error instanceof Refused) refusals++;
-        else failures.push(`${ground.database}, client ${tag}: ${(error as Error).message}\n    ${player.history.join("\n    ")}`);
-      }
-      player.leave();
-    }
+  const match: Match = {
+    seed,
+    isOver: () => performance.now() > endAt || failures.length >= mostFailures,
+    failures,
+    refusals: 0,
   };
+
   const pinnedClients = Math.ceil(clients / 6);
-  await Promise.all(Array.from({ length: clients }, (_, place) => play(place < pinnedClients ? pinned : mixed, place)));
+  await Promise.all(Array.from({ length: clients }, (_, place) => playAt(place < pinnedClients ? pinned : mixed, place, match)));
 
   expect(failures.slice(0, mostFailures).join("\n"), `seed ${seed}`).toBe("");
   const counts = new Map([...mixed.acts].map(([name, count]) => [name, count + (pinned.acts.get(name) ?? 0)]));
   for (const { name } of acts) expect(counts.get(name) ?? 0, `act "${name}" never came to its end`).toBeGreaterThan(0);
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  expect(refusals).toBeLessThan(total / 20);
+  expect(match.refusals).toBeLessThan(total / 20);
 
   const console = await openConsole(pooler);
   await until("all servers to be idle", async () => {
