@@ -55,6 +55,8 @@ export class Database {
   };
   readonly #context: PoolContext;
   readonly #pools = new Map<string, HostPool>();
+  /** The same by what sessions come with: no key is made for each query. Empty after a reload. */
+  readonly #poolsOf = new Map<HostState, Map<UserConfig, HostPool>>();
   #shards: readonly ShardHosts[] = [];
   #view: ClusterView | null = null;
   #generation = 0;
@@ -105,6 +107,7 @@ export class Database {
       primary: state(primary, shard, "primary"),
       replicas: replicas.map((replica) => state(replica, shard, "replica")),
     }));
+    this.#poolsOf.clear();
     const present = new Set(this.#shards.flatMap(({ primary, replicas }) => [primary, ...replicas]));
     for (const [key, pool] of this.#pools) {
       if (present.has(pool.options.host)) {
@@ -165,6 +168,7 @@ export class Database {
 
   retire(): void {
     this.removed = true;
+    this.#poolsOf.clear();
     for (const pool of this.pools) pool.retire();
     this.#pools.clear();
   }
@@ -179,6 +183,20 @@ export class Database {
   }
 
   #pool(user: UserConfig, host: HostState): HostPool {
+    let byUser = this.#poolsOf.get(host);
+    if (byUser === undefined) {
+      byUser = new Map();
+      this.#poolsOf.set(host, byUser);
+    }
+    let pool = byUser.get(user);
+    if (pool === undefined) {
+      pool = this.#poolByName(user, host);
+      byUser.set(user, pool);
+    }
+    return pool;
+  }
+
+  #poolByName(user: UserConfig, host: HostState): HostPool {
     const { config } = host;
     const serverUser = config.user ?? user.serverUser ?? user.name;
     const key = `${this.config.name}\0${serverUser}\0${host.shard}\0${host.role}\0${host.address}`;

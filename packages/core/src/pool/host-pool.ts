@@ -235,9 +235,11 @@ export class HostPool implements ServerOwner {
 
   // --- ServerOwner
 
-  onIdle(server: Server): void {
+  onIdle(server: Server, atMs: number | null): void {
     const { timeouts, clock } = this.#context;
-    const tooOld = timeouts.serverLifetimeMs > 0 && clock.nowMs() - server.connectedAtMs > timeouts.serverLifetimeMs;
+    const nowMs = atMs ?? clock.nowMs();
+    server.idleSinceMs = nowMs;
+    const tooOld = timeouts.serverLifetimeMs > 0 && nowMs - server.connectedAtMs > timeouts.serverLifetimeMs;
     const wantedElsewhere = this.#surplus > 0 && this.#surplusUrgent;
     if (wantedElsewhere) this.#surplus--;
     if (this.#retired || this.paused || tooOld || wantedElsewhere || this.servers.size > this.poolSize) {
@@ -381,7 +383,7 @@ export class HostPool implements ServerOwner {
         wire.reader = server;
         this.servers.add(server);
         for (const callback of this.#greetingWaiters.splice(0)) callback(null);
-        this.onIdle(server);
+        this.onIdle(server, null);
       },
     );
   }

@@ -74,14 +74,7 @@ export class MessageWriter {
   bytes(source: Uint8Array, start = 0, end = source.length): this {
     const count = end - start;
     this.#room(count);
-    if (count < 48) {
-      // A short copy by hand is cheaper than the call.
-      const { buffer } = this;
-      let at = this.length;
-      for (let i = start; i < end; i++) buffer[at++] = source[i] as number;
-    } else {
-      this.buffer.set(source.subarray(start, end), this.length);
-    }
+    copyBytes(source, start, end, this.buffer, this.length);
     this.length += count;
     return this;
   }
@@ -106,6 +99,15 @@ export class MessageWriter {
     this.buffer.copy(larger, 0, 0, this.length);
     this.buffer = larger;
   }
+}
+
+/** A short copy by hand is cheaper than a call, which makes an object for the range. */
+const shortBytes = 128;
+
+/** Copies source[start, end) to `at` in `target`, which has room for it. */
+export function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): void {
+  if (end - start < shortBytes) for (let i = start, to = at; i < end; i++) target[to++] = source[i] as number;
+  else target.set(source.subarray(start, end), at);
 }
 
 /** Big-endian signed 32-bit integer at `at`; the caller has checked the bounds. */

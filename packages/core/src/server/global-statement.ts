@@ -35,63 +35,113 @@ export function parseMessage(name: string, sql: Buffer, typeOids: readonly numbe
   return writer.end().toBuffer();
 }
 
+/** "stale": the server has something under the name that is of no use. */
+type PreparedState = "pending" | "prepared" | "stale";
+
+interface Prepared {
+  readonly statement: GlobalStatement;
+  state: PreparedState;
+  newer: Prepared | null;
+  older: Prepared | null;
+}
+
 /**
- * The statements that one server has prepared, least recently used first. A statement counts as prepared once its
+ * The statements that one server has prepared, linked by when they were used last. A statement counts as prepared once its
  * ParseComplete came; until then it is `pending` and good for the batch that it was sent in.
  */
 export class PreparedStatements {
-  /** "stale": the server has something under the name that is of no use. */
-  readonly #state = new Map<GlobalStatement, "pending" | "prepared" | "stale">();
+  readonly #entries = new Map<GlobalStatement, Prepared>();
   readonly #limit: number;
+  #newest: Prepared | null = null;
+  #oldest: Prepared | null = null;
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
   get size(): number {
-    return this.#state.size;
+    return this.#entries.size;
+  }
+
+  /** There are more than the server may have. */
+  get overfull(): boolean {
+    return this.#entries.size > this.#limit;
   }
 
   /** May a Bind name it? Marks it as used. */
   use(statement: GlobalStatement): boolean {
-    const state = this.#state.get(statement);
-    if (state === undefined || state === "stale") return false;
-    this.#state.delete(statement);
-    this.#state.set(statement, state);
+    const entry = this.#newest?.statement === statement ? this.#newest : this.#entries.get(statement);
+    if (entry === undefined || entry.state === "stale") return false;
+    this.#touch(entry);
     return true;
   }
 
   /** Its Parse is about to be sent. True: what the server has under the name must be closed before. */
   add(statement: GlobalStatement): boolean {
-    const stale = this.#state.get(statement) === "stale";
-    this.#state.delete(statement);
-    this.#state.set(statement, "pending");
-    return stale;
+    const known = this.#entries.get(statement);
+    if (known !== undefined) {
+      const stale = known.state === "stale";
+      known.state = "pending";
+      this.#touch(known);
+      return stale;
+    }
+    const entry: Prepared = { statement, state: "pending", newer: null, older: null };
+    this.#entries.set(statement, entry);
+    this.#link(entry);
+    return false;
   }
 
   markStale(statement: GlobalStatement): void {
-    if (this.#state.has(statement)) this.#state.set(statement, "stale");
+    const entry = this.#entries.get(statement);
+    if (entry !== undefined) entry.state = "stale";
   }
 
   confirm(statement: GlobalStatement): void {
-    if (this.#state.has(statement)) this.#state.set(statement, "prepared");
+    const entry = this.#entries.get(statement);
+    if (entry !== undefined) entry.state = "prepared";
   }
 
   remove(statement: GlobalStatement): void {
-    this.#state.delete(statement);
+    const entry = this.#entries.get(statement);
+    if (entry === undefined) return;
+    this.#entries.delete(statement);
+    this.#unlink(entry);
   }
 
   clear(): void {
-    this.#state.clear();
+    this.#entries.clear();
+    this.#newest = null;
+    this.#oldest = null;
   }
 
   /** Take out the least recently used ones above the limit; the caller closes them on the server before anything else. */
   evict(onEvicted: (statement: GlobalStatement) => void): void {
-    for (const statement of this.#state.keys()) {
-      if (this.#state.size <= this.#limit) return;
-      this.#state.delete(statement);
+    while (this.#oldest !== null && this.#entries.size > this.#limit) {
+      const { statement } = this.#oldest;
+      this.remove(statement);
       onEvicted(statement);
     }
+  }
+
+  #touch(entry: Prepared): void {
+    if (entry === this.#newest) return;
+    this.#unlink(entry);
+    this.#link(entry);
+  }
+
+  #link(entry: Prepared): void {
+    entry.older = this.#newest;
+    entry.newer = null;
+    if (this.#newest === null) this.#oldest = entry;
+    else this.#newest.newer = entry;
+    this.#newest = entry;
+  }
+
+  #unlink({ newer, older }: Prepared): void {
+    if (newer === null) this.#newest = older;
+    else newer.older = older;
+    if (older === null) this.#oldest = newer;
+    else older.newer = newer;
   }
 }
 

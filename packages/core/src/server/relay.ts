@@ -85,6 +85,8 @@ export class Relay {
         }
       }
       while (at < end) {
+        if (this.#description === null && this.#queue.passesAsItComes) at = skipReplies(chunk, at, end);
+        if (at === end) break;
         if (end - at < HEADER_BYTES) {
           this.#flush(chunk, from, at);
           chunk.copy(this.#header, 0, at, end);
@@ -288,6 +290,36 @@ export class Relay {
       return length <= largestWholeBytes && this.#queue.headDescribed !== null;
     return mustBeWhole(type, length);
   }
+}
+
+/** What is nothing but an answer to pass on, where everything up to ReadyForQuery is. */
+const passingTypes = new Uint8Array(256);
+for (const type of [
+  Backend.DATA_ROW,
+  Backend.ROW_DESCRIPTION,
+  Backend.COMMAND_COMPLETE,
+  Backend.PARSE_COMPLETE,
+  Backend.BIND_COMPLETE,
+  Backend.CLOSE_COMPLETE,
+  Backend.NO_DATA,
+  Backend.EMPTY_QUERY_RESPONSE,
+  Backend.PORTAL_SUSPENDED,
+  Backend.COPY_OUT_RESPONSE,
+  Backend.COPY_DATA,
+  Backend.COPY_DONE,
+  Backend.NOTICE_RESPONSE,
+])
+  passingTypes[type] = 1;
+
+/** Position of the first message that is cut off or has to be looked at. */
+function skipReplies(chunk: Buffer, start: number, end: number): number {
+  let at = start;
+  while (end - at >= HEADER_BYTES && passingTypes[chunk[at] as number] === 1) {
+    const length = readInt32(chunk, at + 1);
+    if (length < 4 || length >= end - at) break;
+    at += 1 + length;
+  }
+  return at;
 }
 
 function mustBeWhole(type: number, length: number): boolean {

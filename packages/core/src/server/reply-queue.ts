@@ -54,27 +54,32 @@ export interface ExpectedReplies {
   readonly statuses: readonly number[];
 }
 
+/** Arrays that have grown larger are not kept. */
+const mostKept = 1024;
+
 export class ReplyQueue {
+  // Of the entries from #head up to #tail; what stands behind them is left over: cutting an array costs more than all of the rest.
   #kinds: number[] = [];
   #hides: number[] = [];
   #payloads: Payload[] = [];
   /** ReadyForQuery's status for the client, 0: as the server says. */
   #statuses: number[] = [];
   #head = 0;
+  #tail = 0;
   /** An error came while no Sync was under way: the server skips all that comes before the next one. */
   #skipping = false;
 
   get empty(): boolean {
-    return this.#head === this.#kinds.length;
+    return this.#head === this.#tail;
   }
 
   get size(): number {
-    return this.#kinds.length - this.#head;
+    return this.#tail - this.#head;
   }
 
   /** Nothing is owed behind the head, or only what needs no server. */
   get last(): boolean {
-    for (let i = this.#head + 1; i < this.#kinds.length; i++) if (this.#kinds[i] !== Expect.LOCAL) return false;
+    for (let i = this.#head + 1; i < this.#tail; i++) if (this.#kinds[i] !== Expect.LOCAL) return false;
     return true;
   }
 
@@ -84,28 +89,38 @@ export class ReplyQueue {
   }
 
   get headKind(): number {
-    return this.#kinds[this.#head] ?? -1;
+    return this.#head < this.#tail ? (this.#kinds[this.#head] as number) : -1;
   }
 
   get headHide(): number {
-    return this.#hides[this.#head] ?? Hide.NOTHING;
+    return this.#head < this.#tail ? (this.#hides[this.#head] as number) : Hide.NOTHING;
   }
 
   get headStatus(): number {
-    return this.#statuses[this.#head] ?? 0;
+    return this.#head < this.#tail ? (this.#statuses[this.#head] as number) : 0;
+  }
+
+  /** All of the head's reply is the client's, whatever it is made of, up to ReadyForQuery. */
+  get passesAsItComes(): boolean {
+    const head = this.#head;
+    return head < this.#tail && (this.#kinds[head] as number) <= Expect.QUERY && this.#hides[head] === Hide.NOTHING;
   }
 
   /** Whoever wants to see the columns that the head's reply describes. */
   get headDescribed(): ReplyWatcher | null {
-    const payload = this.#payloads[this.#head];
-    return payload !== null && payload !== undefined && "described" in payload ? payload : null;
+    const payload = this.#headPayload;
+    return payload !== null && "described" in payload ? payload : null;
   }
 
   /** Bytes of a LOCAL entry at the head, else null. */
   get headLocal(): Buffer | null {
     if (this.headKind !== Expect.LOCAL) return null;
-    const payload = this.#payloads[this.#head] as Buffer | LocalReply;
+    const payload = this.#headPayload as Buffer | LocalReply;
     return Buffer.isBuffer(payload) ? payload : payload.bytes;
+  }
+
+  get #headPayload(): Payload {
+    return this.#head < this.#tail ? (this.#payloads[this.#head] as Payload) : null;
   }
 
   push(kind: number, hide: number = Hide.NOTHING, payload: Payload = null, status = 0): void {
@@ -117,23 +132,24 @@ export class ReplyQueue {
       }
       this.#skipping = false;
     }
-    this.#kinds.push(kind);
-    this.#hides.push(hide);
-    this.#payloads.push(payload);
-    this.#statuses.push(skipped ? failedStatus(status) : status);
+    const at = this.#tail++;
+    this.#kinds[at] = kind;
+    this.#hides[at] = hide;
+    this.#payloads[at] = payload;
+    this.#statuses[at] = skipped ? failedStatus(status) : status;
   }
 
   pop(): void {
-    invariant(this.#head < this.#kinds.length, "a reply was expected");
-    this.#head++;
-    if (this.#head === this.#kinds.length) this.clear();
+    invariant(this.#head < this.#tail, "a reply was expected");
+    this.#payloads[this.#head++] = null;
+    if (this.#head === this.#tail) this.clear();
   }
 
   /** The head's reply came whole. */
   complete(): void {
-    const payload = this.#payloads[this.#head];
+    const payload = this.#headPayload;
     this.pop();
-    if (payload !== null && payload !== undefined && !Buffer.isBuffer(payload)) payload.done();
+    if (payload !== null && !Buffer.isBuffer(payload)) payload.done();
   }
 
   /** The client sees nothing more of the unit, whose ReadyForQuery is the only one owed; nobody is told. */
@@ -146,10 +162,10 @@ export class ReplyQueue {
   copy(skip: number): ExpectedReplies {
     const from = this.#head + skip;
     return {
-      kinds: this.#kinds.slice(from),
-      hides: this.#hides.slice(from),
-      payloads: this.#payloads.slice(from),
-      statuses: this.#statuses.slice(from),
+      kinds: this.#kinds.slice(from, this.#tail),
+      hides: this.#hides.slice(from, this.#tail),
+      payloads: this.#payloads.slice(from, this.#tail),
+      statuses: this.#statuses.slice(from, this.#tail),
     };
   }
 
@@ -176,11 +192,14 @@ export class ReplyQueue {
   }
 
   clear(): void {
-    this.#kinds.length = 0;
-    this.#hides.length = 0;
-    this.#payloads.length = 0;
-    this.#statuses.length = 0;
+    for (let i = this.#head; i < this.#tail; i++) this.#payloads[i] = null;
     this.#head = 0;
+    this.#tail = 0;
+    if (this.#kinds.length <= mostKept) return;
+    this.#kinds = [];
+    this.#hides = [];
+    this.#payloads = [];
+    this.#statuses = [];
   }
 
   /** Nothing is owed and nothing is skipped: for a connection that begins anew. */
@@ -190,9 +209,9 @@ export class ReplyQueue {
   }
 
   #skip(failed: boolean): void {
-    const payload = this.#payloads[this.#head];
+    const payload = this.#headPayload;
     this.pop();
-    if (payload !== null && payload !== undefined && !Buffer.isBuffer(payload)) payload.skipped(failed);
+    if (payload !== null && !Buffer.isBuffer(payload)) payload.skipped(failed);
   }
 }
 

@@ -2,7 +2,7 @@
 // out to have lost them or to hold a plan that no longer fits ("cached plan must not change result type"). Only when no
 // transaction was open and the client has seen nothing of it.
 import type { ReadError } from "../protocol/backend.js";
-import type { MessageWriter } from "../protocol/message-writer.js";
+import { copyBytes, type MessageWriter } from "../protocol/message-writer.js";
 import { type GlobalStatement, type PreparedStatements, writeClose } from "./global-statement.js";
 import { Expect, type ExpectedReplies, Hide, type ReplyQueue } from "./reply-queue.js";
 
@@ -30,6 +30,9 @@ export class RetryUnit {
   #answered = 0;
   /** What the unit uses, and whether its own bytes prepare it. */
   readonly #statements = new Map<GlobalStatement, boolean>();
+  /** They are those of an earlier unit: most units use one statement, and the same as the one before. */
+  #forgotten = true;
+  #onlyStatement: GlobalStatement | null = null;
 
   /** The unit that is about to be sent, and what is expected in return. */
   remember(buffer: Buffer, start: number, end: number, replies: ExpectedReplies | null): void {
@@ -40,30 +43,38 @@ export class RetryUnit {
       return;
     }
     if (this.#bytes.length < this.#length) this.#bytes = Buffer.allocUnsafe(Math.max(512, this.#length * 2));
-    buffer.copy(this.#bytes, 0, start, end);
+    copyBytes(buffer, start, end, this.#bytes, 0);
   }
 
   /** The unit uses it; call before remember(). `parsed`: its own bytes prepare it. */
   uses(statement: GlobalStatement, parsed: boolean): void {
+    if (this.#forgotten) {
+      this.#forgotten = false;
+      if (!parsed && this.#onlyStatement === statement) return;
+      this.#statements.clear();
+      this.#onlyStatement = parsed ? null : statement;
+    } else if (this.#onlyStatement !== statement) {
+      this.#onlyStatement = null;
+    }
     if (!this.#statements.has(statement)) this.#statements.set(statement, parsed);
   }
 
   get usesStatements(): boolean {
-    return this.#statements.size > 0;
+    return !this.#forgotten;
   }
 
   forget(): void {
     this.#length = 0;
     this.#replies = null;
-    this.#statements.clear();
     this.wanted = false;
+    this.#forgotten = true;
   }
 
   /** An ErrorResponse came: is the unit to be sent again? Otherwise what is stale is at least prepared anew next time. */
   considers(server: RetryTarget, error: ReadError): boolean {
     const stale =
       error.sqlstate === "26000" || (error.sqlstate === "0A000" && error.message.includes("cached plan must not change result type"));
-    if (!stale || this.#statements.size === 0) return false;
+    if (!stale || this.#forgotten) return false;
     if (this.#length === 0 || server.visible) {
       for (const statement of this.#statements.keys()) server.prepared.markStale(statement);
       return false;

@@ -43,8 +43,8 @@ export interface Lessee {
 }
 
 export interface ServerOwner {
-  /** The server can be lent again. */
-  onIdle(server: Server): void;
+  /** The server can be lent again, since `nowMs`; null: nobody has looked at the clock. */
+  onIdle(server: Server, nowMs: number | null): void;
   onClosed(server: Server, error: PoolerError | null): void;
   /** Its connection is no more, at the other end either: another one may be opened in its place. After onClosed(). */
   onGone(server: Server): void;
@@ -210,7 +210,7 @@ export class Server implements WireReader, RelayTarget {
       this.#reset();
       return;
     }
-    this.#becomeIdle();
+    this.#becomeIdle(nowMs);
   }
 
   cancelStarted(): void {
@@ -219,7 +219,7 @@ export class Server implements WireReader, RelayTarget {
 
   cancelEnded(): void {
     this.#cancels--;
-    if (this.state === "resetting" && this.replies.empty) this.#becomeIdle();
+    if (this.state === "resetting" && this.replies.empty) this.#becomeIdle(null);
   }
 
   /** `halfway`: the server waits for the rest of something, so that it would not understand a farewell. */
@@ -306,7 +306,7 @@ export class Server implements WireReader, RelayTarget {
         this.settings = noSettings;
         this.prepared.clear();
       }
-      this.#becomeIdle();
+      this.#becomeIdle(null);
     }
   }
 
@@ -380,7 +380,7 @@ export class Server implements WireReader, RelayTarget {
     }
   }
 
-  #becomeIdle(): void {
+  #becomeIdle(nowMs: number | null): void {
     if (this.#cancels > 0) {
       // A cancel that is still on its way would hit the next client.
       this.state = "resetting";
@@ -393,7 +393,7 @@ export class Server implements WireReader, RelayTarget {
     }
     this.state = "idle";
     this.#failed = false;
-    this.owner.onIdle(this);
+    this.owner.onIdle(this, nowMs);
   }
 
   #closed(error: PoolerError | null): void {
@@ -407,6 +407,7 @@ export class Server implements WireReader, RelayTarget {
 
   /** Statements that must be closed on the server before anything else is sent: writes Close messages. */
   evictStatements(to: MessageWriter): void {
+    if (!this.prepared.overfull) return;
     this.prepared.evict((statement) => {
       writeClose(to, statement);
       this.replies.push(Expect.CLOSE, Hide.ALL);

@@ -179,13 +179,14 @@ export class BatchRunner {
       }
       this.session.state = "waiting";
     } else {
-      this.#lease(found, batch);
+      this.#lease(found, batch, this.session.requestAtMs);
     }
   }
 
   onServer(server: Server): void {
-    this.session.database.counters.waitMs += this.session.context.clock.nowMs() - this.session.waitingSinceMs;
-    this.#lease(server, this.#batch as Batch);
+    const nowMs = server.idleSinceMs; // it has come free just now
+    this.session.database.counters.waitMs += Math.max(0, nowMs - this.session.waitingSinceMs);
+    this.#lease(server, this.#batch as Batch, nowMs);
   }
 
   onNoServer(error: PoolerError, cause: NoServerCause): void {
@@ -198,14 +199,15 @@ export class BatchRunner {
     session.pump();
   }
 
-  #lease(server: Server, batch: Batch): void {
-    server.lease(this.session);
-    this.session.database.counters.serverAssignments++;
-    this.session.server = server;
-    this.session.route = batch.route;
-    this.session.routeWrites = batch.writes;
-    this.#transactionAtMs = this.session.context.clock.nowMs();
-    if (sameSettings(server.settings, this.session.settings)) this.#dispatch(batch);
+  #lease(server: Server, batch: Batch, nowMs: number): void {
+    const { session } = this;
+    server.lease(session);
+    session.database.counters.serverAssignments++;
+    session.server = server;
+    session.route = batch.route;
+    session.routeWrites = batch.writes;
+    this.#transactionAtMs = nowMs;
+    if (sameSettings(server.settings, session.settings)) this.#dispatch(batch);
     else this.#prepareSettings(server, batch);
   }
 
@@ -318,10 +320,8 @@ export class BatchRunner {
     this.session.state = "active";
     this.#batch = null;
     this.session.context.batches.giveBack(batch);
-    // No ReadyForQuery comes before the rest of the batch, which may wait in the inbox. By then the client may be gone, and this
-    // runner another one's.
-    const { session } = this;
-    if (session.batchOpen) queueMicrotask(() => session.pump());
+    // No ReadyForQuery comes before the rest of the batch, which may wait in the inbox.
+    if (this.session.batchOpen) this.session.context.engine.defer(this.session);
   }
 
   onReady(status: number, failed: boolean, owed: boolean): void {
@@ -359,7 +359,7 @@ export class BatchRunner {
       if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.session.wroteAtMs = nowMs;
       this.#setsLocally = false;
       if (!sameSettings(this.session.tracker.applied, this.session.settings)) this.session.tellStartupSettings();
-      if (this.session.transactionMode && !this.session.pinned) this.release();
+      if (this.session.transactionMode && !this.session.pinned) this.release(false, nowMs);
     }
     this.session.state = "idle";
     this.session.pump();
@@ -440,14 +440,14 @@ export class BatchRunner {
   }
 
   /** The transaction is over: the server goes back. */
-  release(halfway = false): void {
+  release(halfway = false, nowMs = this.session.context.clock.nowMs()): void {
     const { server } = this.session;
     this.session.server = null;
     this.session.route = null;
     this.session.transactionReadOnly = false;
     this.session.routeWrites = false;
     this.session.forgetServerFull(); // whatever it still has to take is nothing to this client
-    server?.release(this.session.context.clock.nowMs(), halfway || this.session.insideCopyData);
+    server?.release(nowMs, halfway || this.session.insideCopyData);
   }
 
   /** The server waits for COPY data, unless all of it was sent ahead. */

@@ -29,8 +29,10 @@ export class Op {
   end = 0;
   /** Parse, Bind, Describe and Close of a statement: the client's. */
   statement: ClientStatement | null = null;
-  /** Parse: what the client had under that name. */
+  /** Parse, Close of a statement: what the client had under that name. */
   before: ClientStatement | undefined = undefined;
+  /** It changed the client's statements, which is taken back when the server never gets to it. */
+  changes = false;
   /** Bind: where the part begins that stays as it is under another statement name. Execute: where the row limit is. */
   restStart = 0;
   /** Bind, Describe and Execute of a portal: its name, byte for byte. */
@@ -54,6 +56,7 @@ export class Op {
   clear(): void {
     this.statement = null;
     this.before = undefined;
+    this.changes = false;
     this.portal = "";
     this.global = null;
     this.rewritten = null;
@@ -63,12 +66,6 @@ export class Op {
     this.local = null;
     this.held = false;
   }
-}
-
-/** A change of the client's statements that is taken back when the server never got to it. */
-export interface StatementChange {
-  readonly name: string;
-  readonly before: ClientStatement | undefined;
 }
 
 export class Batch {
@@ -99,11 +96,8 @@ export class Batch {
   endsQuietly = false;
   /** Its statements are being run here: an error comes behind what the reply writer holds. */
   answering = false;
-  /** So many of the changes stand, whatever fails behind them. */
-  changesKept = 0;
   /** What the client is told at the op REFUSED. */
   refusal: PoolerError | null = null;
-  readonly changes: StatementChange[] = [];
   /** Statements that were described and whose columns, as they are now, no server has told yet. */
   readonly unverified: ColumnsPromise[] = [];
   /** The plugins have seen it. */
@@ -134,10 +128,8 @@ export class Batch {
     this.prepareOnly = false;
     this.endsQuietly = false;
     this.answering = false;
-    this.changesKept = 0;
     this.refusal = null;
-    this.changes.length = 0;
-    this.unverified.length = 0;
+    if (this.unverified.length > 0) this.unverified.length = 0; // cutting an array costs, also where there is nothing
     this.shown = false;
     this.parses = 0;
     this.binds = 0;

@@ -25,7 +25,8 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
   const out = session.context.request.reset();
   const idle = server.status === TransactionStatus.IDLE && server.replies.empty;
   server.retry.forget();
-  if (!session.batchOpen) server.beginUnit(session.context.clock.nowMs());
+  // The server was there when the request came, or has come free just now.
+  if (!session.batchOpen) server.beginUnit(Math.max(session.requestAtMs, server.idleSinceMs));
   if (idle && !session.batchOpen) server.evictStatements(out);
   if (session.held !== null && !batch.prepareOnly) session.held.replay(out, server.replies);
   const before = out.length;
@@ -33,7 +34,13 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
   const mayRunAgain = idle && !session.batchOpen && (session.held === null || batch.prepareOnly);
   if (batch.simple) {
     sendQuery(server, batch, out);
-  } else if (plain(session, server, batch)) {
+    return;
+  }
+  if (plain(session, server, batch)) {
+    if (!usesGlobals(session, batch)) {
+      sendOwn(server, batch, out);
+      return;
+    }
     sendPlain(session, server, batch, out);
     if (mayRunAgain) server.retry.remember(out.buffer, before, out.length, null);
   } else {
@@ -49,11 +56,21 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
   server.deliverLocalReplies();
 }
 
+/** What the client said goes to the server as it is: without a copy, where nothing has to go in front of it. */
+function sendAsItIs(server: Server, batch: Batch, out: MessageWriter): void {
+  if (out.length === 0) server.send(batch.buffer, batch.start, batch.end);
+  else server.send(out.bytes(batch.buffer, batch.start, batch.end).buffer, 0, out.length);
+}
+
 function sendQuery(server: Server, batch: Batch, out: MessageWriter): void {
   server.unnamed = null; // a simple query drops the unnamed statement
   server.replies.push(Expect.QUERY);
-  if (batch.rewritten === null) out.bytes(batch.buffer, batch.start, batch.end);
-  else out.begin(Frontend.QUERY).bytes(batch.rewritten).byte(0).end();
+  if (batch.rewritten === null) {
+    sendAsItIs(server, batch, out);
+    return;
+  }
+  out.begin(Frontend.QUERY).bytes(batch.rewritten).byte(0).end();
+  server.send(out.buffer, 0, out.length);
 }
 
 /** Nothing is added, left out or answered here: all replies can pass as they come. */
@@ -101,11 +118,30 @@ function parsedBefore(batch: Batch, op: Op, at: number): boolean {
   return false;
 }
 
+function usesGlobals(session: Session, batch: Batch): boolean {
+  for (let i = 0; i < batch.opCount; i++) {
+    const op = batch.ops[i] as Op;
+    if (op.type !== Frontend.PARSE && isGlobal(session, op)) return true;
+  }
+  return false;
+}
+
+/** Nothing but what has the same name at the server: unnamed statements, above all. */
+function sendOwn(server: Server, batch: Batch, out: MessageWriter): void {
+  server.replies.push(Expect.UNTIL_READY);
+  for (let i = 0; i < batch.opCount; i++) noteUnnamed(server, batch.ops[i] as Op);
+  sendAsItIs(server, batch, out);
+}
+
+function noteUnnamed(server: Server, op: Op): void {
+  if (op.type === Frontend.PARSE && op.statement?.name === "") server.unnamed = op.statement;
+}
+
 function sendPlain(session: Session, server: Server, batch: Batch, out: MessageWriter): void {
   server.replies.push(Expect.UNTIL_READY);
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
-    if (op.statement !== null && op.type === Frontend.PARSE && op.statement.name === "") server.unnamed = op.statement;
+    noteUnnamed(server, op);
     if (op.statement === null || op.type === Frontend.PARSE || !isGlobal(session, op)) {
       out.bytes(batch.buffer, op.start, op.end);
       continue;

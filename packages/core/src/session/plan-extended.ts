@@ -38,12 +38,13 @@ export function planExtended(session: Session, batch: Batch): boolean {
 
 /** Undo what the batch did to the client's statements: the server never gets to it. */
 export function takeBack(session: Session, batch: Batch): void {
-  for (let i = batch.changes.length - 1; i >= batch.changesKept; i--) {
-    const change = batch.changes[i] as { name: string; before: ClientStatement | undefined };
-    if (change.before === undefined) session.statements.delete(change.name);
-    else session.statements.set(change.name, change.before);
+  for (let i = batch.opCount - 1; i >= 0; i--) {
+    const op = batch.ops[i] as Op;
+    if (!op.changes || op.statement === null) continue;
+    op.changes = false;
+    if (op.before === undefined) session.statements.delete(op.statement.name);
+    else session.statements.set(op.statement.name, op.before);
   }
-  batch.changes.length = 0;
 }
 
 function readMessages(session: Session, batch: Batch): void {
@@ -118,7 +119,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
   op.statement = { name, info, told: null, standIn: null, unsent: false };
   op.before = before;
   op.global = info.global;
-  batch.changes.push({ name, before });
+  op.changes = true;
   session.statements.set(name, op.statement);
   batch.parses++;
 }
@@ -154,8 +155,9 @@ function readTarget(session: Session, batch: Batch, op: Op, body: number): void 
   const before = session.statements.get(name);
   if (before === undefined) return;
   op.statement = before;
+  op.before = before;
   op.global = before.info.global;
-  batch.changes.push({ name, before });
+  op.changes = true;
   session.statements.delete(name);
 }
 
@@ -269,7 +271,7 @@ function writeLocalReplies(session: Session, batch: Batch): void {
     switch (op.type) {
       case Frontend.PARSE:
         writeEmpty(to, Backend.PARSE_COMPLETE);
-        batch.changesKept++;
+        op.changes = false; // it stands, whatever fails behind it
         break;
       case Frontend.BIND:
         writeEmpty(to, Backend.BIND_COMPLETE);
@@ -286,7 +288,7 @@ function writeLocalReplies(session: Session, batch: Batch): void {
       case Frontend.CLOSE:
         if (op.statement === null) session.localPortals?.delete(op.portal);
         writeEmpty(to, Backend.CLOSE_COMPLETE);
-        if (op.statement !== null) batch.changesKept++;
+        op.changes = false;
         break;
     }
   }

@@ -19,7 +19,7 @@ import type { MessageWriter } from "../protocol/message-writer.js";
 import { resolveRoute } from "../router/router.js";
 import { Expect } from "../server/reply-queue.js";
 import type { Lessee, Server } from "../server/server.js";
-import type { Wire, WireReader } from "../wire/wire.js";
+import type { Deferred, Wire, WireReader } from "../wire/wire.js";
 import type { Batch } from "./batch.js";
 import { NEVER_WROTE } from "./batch.js";
 import type { BatchRunner } from "./batch-runner.js";
@@ -56,7 +56,7 @@ export interface SessionRegistry {
   remove(session: Session): void;
 }
 
-export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
+export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferred {
   readonly id: number;
   readonly context: SessionContext;
   readonly wire: Wire;
@@ -386,6 +386,15 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     this.context.intakes.giveBack(intake);
   }
 
+  onDeferred(): void {
+    this.pump();
+  }
+
+  onBug(error: unknown): void {
+    this.context.log.error({ client: this.id, error }, "a connection was closed because of a bug");
+    this.wire.destroy();
+  }
+
   /** What waits in the inbox may be taken. */
   pump(): void {
     this.#leaveIfDraining();
@@ -464,13 +473,13 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget {
     if (this.batchOpen || this.state !== "active") return;
     // A query behind the message that failed is passed over, too: the Sync behind it may be taken.
     this.batchOpen = true;
-    queueMicrotask(() => this.pump());
+    this.context.engine.defer(this);
   }
 
   onCopyIn(): void {
     this.#running().beginCopyIn();
     // What the client sent ahead of it waits in the inbox; not within the server's call.
-    queueMicrotask(() => this.pump());
+    this.context.engine.defer(this);
   }
 
   onServerDrain(): void {

@@ -69,6 +69,13 @@ export interface DialTarget {
   readonly timeoutMs: number;
 }
 
+/** Something that must not happen within the call that asked for it. */
+export interface Deferred {
+  onDeferred(): void;
+  /** It threw. Must not throw. */
+  onBug(error: unknown): void;
+}
+
 /** Makes wires out of an inherited listening descriptor, and to servers. */
 export interface WireEngine {
   readonly name: "streams" | "sockets";
@@ -79,4 +86,9 @@ export interface WireEngine {
   listen(descriptor: number, onAccept: (wire: Wire) => void, leavesToOthers?: () => boolean): Listener;
   /** `onDialed` gets the wire or the error, once, not within this call. */
   dial(target: DialTarget, reader: WireReader, onDialed: (error: Error | null, wire: Wire | null) => void): void;
+  /**
+   * Call onDeferred() soon, not within this call: when what has come on other connections by now has been read, and before
+   * timers. Microtasks may have to wait for several such rounds.
+   */
+  defer(what: Deferred): void;
 }

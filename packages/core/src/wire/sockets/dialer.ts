@@ -2,9 +2,9 @@
 import { lookup } from "node:dns";
 import { isIP } from "node:net";
 import { invariant, PoolerError } from "../../base/errors.js";
-import type { DialTarget, Wire, WireReader } from "../wire.js";
+import type { Deferred, DialTarget, Wire, WireReader } from "../wire.js";
 import { type AddressCodec, type EncodedAddress, Family } from "./address.js";
-import type { Deferred, Pollable } from "./poller.js";
+import type { Pollable } from "./poller.js";
 import { SocketWire, type WireShared } from "./socket-wire.js";
 import { Epoll, Errno, systemError } from "./system.js";
 

@@ -1,12 +1,16 @@
 // One epoll descriptor for all sockets of the process, itself watched by Node's loop: nothing spins, nothing blocks, and timers and
 // IPC live on. Hands events to whoever owns a descriptor. Knows nothing of what is read. Hot: nothing is allocated per event.
 //
-//   uv loop ──readable──▶ turn: ┌─▶ epoll_wait ─▶ events, one after the other ─▶ ready list ─▶ what was put off ─┐ ──▶ microtasks
-//                               └──────────────────── while there is more, a few rounds ────────────────────────┘
+//   uv loop ──readable──▶ turn: ┌─▶ epoll_wait ─▶ events, one after the other ─▶ what was put off ─┐ ──▶ microtasks, timers, IPC
+//                               └──────── while events come thick and fast, a few ms ────────────┘
+//
+// The way through Node's loop and back costs as much as a query. While one turn follows the other at once, a turn waits for further
+// events itself; timers and IPC are late by no more than a turn's length.
 //
 // A descriptor that is closed within a batch of events may come back in the same batch as another socket: each event carries
 // the generation that its descriptor had, and a stale one is dropped.
 import type { Logger } from "../../base/logger.js";
+import type { Deferred } from "../wire.js";
 import { addressOfBuffer, EpollControl, Errno, type System, systemError } from "./system.js";
 
 /** Owner of a descriptor. */
@@ -16,12 +20,6 @@ export interface Pollable {
   /** Epoll bits. An exception ends in onBug(). */
   onEvents(events: number): void;
   /** Something threw on its behalf: a bug. Must not throw. */
-  onBug(error: unknown): void;
-}
-
-/** Something that must not happen within the call that asked for it. */
-export interface Deferred {
-  onDeferred(): void;
   onBug(error: unknown): void;
 }
 
@@ -39,7 +37,9 @@ export interface Poller {
 
 const mostEvents = 256;
 /** Then Node's loop has its turn: timers and IPC must not starve. */
-const mostRounds = 8;
+const longestTurnMs = 4;
+/** How long a turn waits for the next event, and how soon a turn must follow the one before for that to be worth while. */
+const lingerMs = 1;
 
 export function createPoller(system: System, log: Logger): Poller {
   return new EpollPoller(system, log);
@@ -63,6 +63,7 @@ class EpollPoller implements Poller {
   #deferred: Deferred[] = [];
   #inTurn = false;
   #turnComes = false;
+  #turnEndedAtMs = 0;
 
   constructor(system: System, log: Logger) {
     this.#system = system;
@@ -126,16 +127,23 @@ class EpollPoller implements Poller {
 
   #turn(): void {
     this.#inTurn = true;
-    for (let round = 0; round < mostRounds; round++) {
-      const count = this.#system.epollWait(this.#epoll, this.#eventsAddress, mostEvents, 0);
+    let nowMs = performance.now();
+    const endsAtMs = nowMs + longestTurnMs;
+    const lingers = nowMs - this.#turnEndedAtMs < lingerMs;
+    for (let waitMs = 0; ; waitMs = lingers && this.#deferred.length === 0 ? lingerMs : 0) {
+      const count = this.#system.epollWait(this.#epoll, this.#eventsAddress, mostEvents, waitMs);
       if (count < 0 && this.#system.errno() !== Errno.EINTR) {
         this.#log.error({ error: systemError("epoll_wait", this.#system.errno()) }, "events of sockets cannot be read");
         break;
       }
       if (count > 0) this.#dispatch(count);
-      if (this.#deferred.length > 0) this.#runDeferred();
-      else if (count <= 0) break;
+      const putOff = this.#deferred.length > 0;
+      if (putOff) this.#runDeferred();
+      nowMs = performance.now();
+      // What there may be now is told by Node's loop, unless it is expected here.
+      if (nowMs >= endsAtMs || (!putOff && (count <= 0 || !lingers))) break;
     }
+    this.#turnEndedAtMs = nowMs;
     this.#inTurn = false;
     if (this.#deferred.length > 0) this.#callTurn();
     // libuv called, not Node: what reactions and microtasks were queued would wait for whatever Node does next.

@@ -7,10 +7,10 @@
 // A write that fails does not close: what the peer said before it went away is read first, its last words among it.
 import { invariant, PoolerError } from "../../base/errors.js";
 import type { Logger } from "../../base/logger.js";
-import type { TlsUpgrade, Wire, WireReader } from "../wire.js";
+import type { Deferred, TlsUpgrade, Wire, WireReader } from "../wire.js";
 import type { PeerAddress } from "./address.js";
 import { OutputQueue } from "./output-queue.js";
-import type { Deferred, Pollable, Poller } from "./poller.js";
+import type { Pollable, Poller } from "./poller.js";
 import { addressOfBuffer, Epoll, Errno, noSignal, type System, systemError } from "./system.js";
 import type { TlsContexts } from "./tls-contexts.js";
 import { createTlsSession, type TlsSession, TlsStep } from "./tls-session.js";
@@ -35,12 +35,25 @@ export interface WireShared {
   /** For bytes that nobody wants: a reader further up may still look at the chunk. */
   readonly wasteAddress: number;
   readonly waste: Buffer;
+  /** The last buffer that was written from, beside the chunk: mostly it is one and the same. Kept, so that its address stays its own. */
+  source: Buffer;
+  sourceAddress: number;
 }
 
 export function createWireShared(parts: Pick<WireShared, "system" | "poller" | "log" | "tls">): WireShared {
   const chunk = Buffer.allocUnsafeSlow(chunkBytes);
   const waste = Buffer.allocUnsafeSlow(chunkBytes);
-  return { ...parts, chunk, chunkAddress: addressOfBuffer(chunk), waste, wasteAddress: addressOfBuffer(waste) };
+  const chunkAddress = addressOfBuffer(chunk);
+  return { ...parts, chunk, chunkAddress, waste, wasteAddress: addressOfBuffer(waste), source: chunk, sourceAddress: chunkAddress };
+}
+
+function addressIn(shared: WireShared, buffer: Buffer): number {
+  if (buffer === shared.chunk) return shared.chunkAddress;
+  if (buffer !== shared.source) {
+    shared.source = buffer;
+    shared.sourceAddress = addressOfBuffer(buffer);
+  }
+  return shared.sourceAddress;
 }
 
 const State = { OPEN: 0, ENDING: 1, CLOSED: 2 } as const;
@@ -232,12 +245,10 @@ export class SocketWire implements Wire, Pollable, Deferred {
 
   /** How many bytes the system took; 0 with #broken set when it never will. */
   #send(buffer: Buffer, start: number, end: number): number {
-    const { system, chunk, chunkAddress } = this.#shared;
+    const { system } = this.#shared;
+    const address = addressIn(this.#shared, buffer) + start;
     for (;;) {
-      let count: number;
-      if (buffer === chunk) count = system.send(this.#fd, chunkAddress + start, end - start, noSignal);
-      else if (start === 0) count = system.sendBuffer(this.#fd, buffer, end, noSignal);
-      else count = system.send(this.#fd, addressOfBuffer(buffer) + start, end - start, noSignal);
+      const count = system.send(this.#fd, address, end - start, noSignal);
       if (count >= 0) return count;
       const errno = system.errno();
       if (errno === Errno.EINTR) continue;
@@ -247,9 +258,8 @@ export class SocketWire implements Wire, Pollable, Deferred {
   }
 
   #sendTls(buffer: Buffer, start: number, end: number): number {
-    const { chunk, chunkAddress } = this.#shared;
     const tls = this.#tls as TlsSession;
-    const address = buffer === chunk ? chunkAddress : addressOfBuffer(buffer);
+    const address = addressIn(this.#shared, buffer);
     let at = start;
     while (at < end) {
       const count = tls.write(address + at, end - at);

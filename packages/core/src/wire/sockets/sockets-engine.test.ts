@@ -6,7 +6,7 @@ import { native } from "../../base/native.js";
 import { openListeners } from "../../supervisor/listener.js";
 import { openRig, patterned, type Recorder, type Rig, readBytes, turns } from "../fixtures/wire-rig.js";
 import { createPoller, type Pollable } from "./poller.js";
-import { Epoll, loadSystem, type System } from "./system.js";
+import { addressOfBuffer, Epoll, loadSystem, type System } from "./system.js";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -66,7 +66,7 @@ describe.runIf(process.platform === "linux")("poller", () => {
           poller.remove(fd);
         }),
       );
-    for (const [, far] of pairs) system.sendBuffer(far, byte, 1, 0);
+    for (const [, far] of pairs) system.send(far, addressOfBuffer(byte), 1, 0);
     await turns(10);
     expect(replaced).toBeGreaterThan(0);
     expect(seen).toEqual([]);

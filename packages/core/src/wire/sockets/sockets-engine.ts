@@ -12,11 +12,13 @@ import { createTlsContexts } from "./tls-contexts.js";
 
 /** Throws PoolerError NOT_SUPPORTED, with the reason, where it cannot work. One for the life of the process. */
 export function createSocketsEngine(log: Logger, system: System = loadSystem()): WireEngine {
-  const shared = createWireShared({ system, log, tls: createTlsContexts(loadOpenSsl()), poller: createPoller(system, log) });
+  const poller = createPoller(system, log);
+  const shared = createWireShared({ system, log, tls: createTlsContexts(loadOpenSsl()), poller });
   const addresses = createAddressCodec();
   return {
     name: "sockets",
     listen: (descriptor, onAccept, leavesToOthers) => createAcceptor(shared, addresses, descriptor, onAccept, leavesToOthers),
     dial: (target, reader, onDialed) => dialSocket(shared, addresses, target, reader, onDialed),
+    defer: (what) => poller.defer(what),
   };
 }

@@ -49,10 +49,7 @@ export const uvReadable = 1;
 
 export interface System {
   recv(fd: number, address: number, sizeBytes: number, flags: number): number;
-  /** From memory whose address is known. */
   send(fd: number, address: number, sizeBytes: number, flags: number): number;
-  /** From the beginning of a buffer. */
-  sendBuffer(fd: number, buffer: Buffer, sizeBytes: number, flags: number): number;
   accept(fd: number, address: Buffer, addressLength: Buffer): number;
   connect(fd: number, address: Buffer, sizeBytes: number): number;
   close(fd: number): number;
@@ -135,7 +132,6 @@ function bind(): System {
   return {
     recv: self.func("recv", "int", ["int", "uintptr_t", "size_t", "int"]),
     send: self.func("send", "int", ["int", "uintptr_t", "size_t", "int"]),
-    sendBuffer: self.func("int send(int, const void *, size_t, int)"),
     accept: (fd, address, addressLength) => Number(accept4(fd, address, addressLength, socketFlags)),
     connect: self.func("int connect(int, const void *, uint32_t)"),
     close: self.func("int close(int)"),

@@ -54,5 +54,14 @@ export function createStreamsEngine(log: Logger): WireEngine {
       socket.once("error", settle);
       socket.once("connect", () => settle(null));
     },
+    defer(what) {
+      queueMicrotask(() => {
+        try {
+          what.onDeferred();
+        } catch (error) {
+          what.onBug(error);
+        }
+      });
+    },
   };
 }
