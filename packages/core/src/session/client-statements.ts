@@ -1,5 +1,6 @@
 // The prepared statements of clients: a client's name stands for a text and parameter types that all clients share.
 
+import { HEADER_BYTES } from "../protocol/codes.js";
 import type { ParseMessage } from "../protocol/frontend.js";
 import { createGlobalStatement, type GlobalStatement } from "../server/global-statement.js";
 import { createLexed, lex } from "../sql/lexer.js";
@@ -38,48 +39,79 @@ export interface ClientStatement {
   unsent: boolean;
 }
 
-/** A client's statements by their names. Most clients at rest have none: the map is there for those who do. */
+/**
+ * A client's statements by their names. Most clients at rest have none: the map is there for those who do. The unnamed one comes
+ * and goes with every query of many clients.
+ */
 export class ClientStatements {
+  #unnamed: ClientStatement | undefined = undefined;
   #byName: Map<string, ClientStatement> | null = null;
 
   get size(): number {
-    return this.#byName === null ? 0 : this.#byName.size;
+    return (this.#byName === null ? 0 : this.#byName.size) + (this.#unnamed === undefined ? 0 : 1);
   }
 
   get(name: string): ClientStatement | undefined {
-    return this.#byName?.get(name);
+    return name === "" ? this.#unnamed : this.#byName?.get(name);
   }
 
   has(name: string): boolean {
-    return this.#byName?.has(name) === true;
+    return this.get(name) !== undefined;
   }
 
   set(name: string, statement: ClientStatement): void {
+    if (name === "") {
+      this.#unnamed = statement;
+      return;
+    }
     this.#byName ??= new Map();
     this.#byName.set(name, statement);
   }
 
   /** Was there one? */
   delete(name: string): boolean {
-    return this.#byName?.delete(name) === true;
+    if (name !== "") return this.#byName?.delete(name) === true;
+    const known = this.#unnamed !== undefined;
+    this.#unnamed = undefined;
+    return known;
   }
 
   clear(): void {
+    this.#unnamed = undefined;
     this.#byName = null;
   }
 
   /** The client's name of the statement that servers know as `global`; null when it has none. */
   nameOf(global: string): string | null {
+    if (this.#unnamed !== undefined && isKnownAs(this.#unnamed, global)) return "";
     if (this.#byName === null) return null;
-    for (const [name, { info, standIn }] of this.#byName) if (info.global.name === global || standIn?.name === global) return name;
+    for (const [name, statement] of this.#byName) if (isKnownAs(statement, global)) return name;
     return null;
   }
 }
+
+function isKnownAs({ info, standIn }: ClientStatement, global: string): boolean {
+  return info.global.name === global || standIn?.name === global;
+}
+
+/** A text of a Parse message that came not long ago. */
+interface RecentText {
+  readonly info: StatementInfo;
+  readonly reading: string;
+  readonly standardStrings: boolean;
+}
+
+/** Slots for recent texts; a power of two. */
+const recentSlots = 4096;
+/** Of a longer text only its beginning and its end find the slot. */
+const hashedBytes = 256;
 
 export class StatementRegistry {
   readonly #byText = new Map<string, StatementInfo>();
   readonly #limit: number;
   readonly #lexed = createLexed();
+  /** By a hash of the bytes, the last one that fell into each slot: found without making a string of the text. */
+  readonly #recent: (RecentText | undefined)[] = new Array<RecentText | undefined>(recentSlots).fill(undefined);
   #readings = 0;
 
   /** `limit`: texts that are remembered though nobody may use them any more. */
@@ -99,6 +131,21 @@ export class StatementRegistry {
   /** `parse` has been read from `buffer`; its body ends at `end`. `reading`: see Settings. */
   intern(buffer: Buffer, parse: ParseMessage, end: number, reading: string, standardStrings: boolean): StatementInfo {
     // Text, NUL, count and type OIDs stand side by side in the message: together they are the key.
+    const slot = hashOf(buffer, parse.sqlStart, end) & (recentSlots - 1);
+    const recent = this.#recent[slot];
+    if (
+      recent !== undefined &&
+      recent.standardStrings === standardStrings &&
+      recent.reading === reading &&
+      isText(recent.info.global, buffer, parse.sqlStart, end)
+    )
+      return recent.info;
+    const info = this.#internText(buffer, parse, end, reading, standardStrings);
+    this.#recent[slot] = { info, reading, standardStrings };
+    return info;
+  }
+
+  #internText(buffer: Buffer, parse: ParseMessage, end: number, reading: string, standardStrings: boolean): StatementInfo {
     const key = `${standardStrings ? "s" : "b"}${reading}\0${buffer.latin1Slice(parse.sqlStart, end)}`;
     const known = this.#byText.get(key);
     if (known !== undefined) return known;
@@ -131,4 +178,22 @@ export class StatementRegistry {
     this.#byText.set(key, info);
     return info;
   }
+}
+
+function hashOf(buffer: Buffer, start: number, end: number): number {
+  let hash = end - start;
+  const long = end - start > 2 * hashedBytes;
+  for (let i = start, stop = long ? start + hashedBytes : end; i < stop; i++) hash = Math.imul(hash ^ (buffer[i] as number), 0x01000193);
+  if (long) for (let i = end - hashedBytes; i < end; i++) hash = Math.imul(hash ^ (buffer[i] as number), 0x01000193);
+  return hash ^ (hash >>> 15);
+}
+
+/** Is what stands behind the name in the statement's Parse message the same as these bytes? */
+function isText({ parseMessage, nameBytes }: GlobalStatement, buffer: Buffer, start: number, end: number): boolean {
+  const from = HEADER_BYTES + nameBytes.length + 1;
+  const length = end - start;
+  if (parseMessage.length - from !== length) return false;
+  if (length > hashedBytes) return buffer.compare(parseMessage, from, parseMessage.length, start, end) === 0;
+  for (let i = 0; i < length; i++) if (parseMessage[from + i] !== buffer[start + i]) return false;
+  return true;
 }

@@ -116,12 +116,17 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
     }
   }
   const info = registry.intern(buffer, parse, op.end, session.readingNow(), session.standardStrings);
-  op.statement = { name, info, told: null, standIn: null, unsent: false };
+  op.statement = isUntouched(before, info) ? before : { name, info, told: null, standIn: null, unsent: false };
   op.before = before;
   op.global = info.global;
   op.changes = true;
   session.statements.set(name, op.statement);
   batch.parses++;
+}
+
+/** The client says what it said before, and nothing has been made of that yet. */
+function isUntouched(before: ClientStatement | undefined, info: StatementInfo): before is ClientStatement {
+  return before !== undefined && before.info === info && before.told === null && before.standIn === null && !before.unsent;
 }
 
 function readBind(session: Session, batch: Batch, op: Op, body: number): void {
