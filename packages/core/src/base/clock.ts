@@ -1,4 +1,5 @@
 // Time as an argument: whoever waits or measures takes a Clock, so that tests advance it by hand instead of sleeping.
+import { performance } from "node:perf_hooks"; // the global one is looked up by a function at each use
 
 export interface Timer {
   /** Does nothing when it has fired or was cancelled already. */
@@ -19,12 +20,40 @@ export interface Clock {
 /** What setTimeout can hold: more would fire at once. */
 export const longestTimerMs = 2 ** 31 - 1;
 
-export function createClock(): Clock {
-  return {
-    nowMs: () => performance.now(),
-    wallMs: () => Date.now(),
-    setTimer: (delayMs, fn) => new SystemTimer(delayMs, fn),
-  };
+/** Within a batch of events one look at the time serves all of them. */
+export interface TurnClock extends Clock {
+  /** nowMs() says what it is now until goOn(). Answers that, too. */
+  stand(): number;
+  goOn(): void;
+}
+
+export function createClock(): TurnClock {
+  return new SystemClock();
+}
+
+class SystemClock implements TurnClock {
+  #standsAtMs = -1;
+
+  nowMs(): number {
+    return this.#standsAtMs >= 0 ? this.#standsAtMs : performance.now();
+  }
+
+  wallMs(): number {
+    return Date.now();
+  }
+
+  setTimer(delayMs: number, fn: () => void): Timer {
+    return new SystemTimer(delayMs, fn);
+  }
+
+  stand(): number {
+    this.#standsAtMs = performance.now();
+    return this.#standsAtMs;
+  }
+
+  goOn(): void {
+    this.#standsAtMs = -1;
+  }
 }
 
 class SystemTimer implements Timer {

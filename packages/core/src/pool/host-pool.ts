@@ -224,7 +224,7 @@ export class HostPool implements ServerOwner {
   onSlots(): void {
     this.#openIfWanted();
     // Whoever wanted it is gone or was served by another connection.
-    if (this.#wanted === 0) this.#context.slots.returnFree(this.options.key);
+    if (this.#wanted() === 0) this.#context.slots.returnFree(this.options.key);
   }
 
   closeAll(): void {
@@ -339,12 +339,12 @@ export class HostPool implements ServerOwner {
   }
 
   /** Connections that would be used now. */
-  get #wanted(): number {
+  #wanted(): number {
     return this.paused ? 0 : Math.max(this.waiters.length, this.#greetingWaiters.length > 0 || this.#probing ? 1 : 0);
   }
 
   #openIfWanted(): void {
-    while (!this.#retired && this.connecting < this.#wanted && this.#context.clock.nowMs() >= this.#retryAtMs) {
+    while (!this.#retired && this.connecting < this.#wanted() && this.#context.clock.nowMs() >= this.#retryAtMs) {
       if (!this.#context.slots.take(this.options.key, this.poolSize)) return;
       this.#open();
     }

@@ -108,18 +108,18 @@ export class ReplyQueue {
 
   /** Whoever wants to see the columns that the head's reply describes. */
   get headDescribed(): ReplyWatcher | null {
-    const payload = this.#headPayload;
+    const payload = this.#headPayload();
     return payload !== null && "described" in payload ? payload : null;
   }
 
   /** Bytes of a LOCAL entry at the head, else null. */
   get headLocal(): Buffer | null {
     if (this.headKind !== Expect.LOCAL) return null;
-    const payload = this.#headPayload as Buffer | LocalReply;
+    const payload = this.#headPayload() as Buffer | LocalReply;
     return Buffer.isBuffer(payload) ? payload : payload.bytes;
   }
 
-  get #headPayload(): Payload {
+  #headPayload(): Payload {
     return this.#head < this.#tail ? (this.#payloads[this.#head] as Payload) : null;
   }
 
@@ -147,7 +147,7 @@ export class ReplyQueue {
 
   /** The head's reply came whole. */
   complete(): void {
-    const payload = this.#headPayload;
+    const payload = this.#headPayload();
     this.pop();
     if (payload !== null && !Buffer.isBuffer(payload)) payload.done();
   }
@@ -209,7 +209,7 @@ export class ReplyQueue {
   }
 
   #skip(failed: boolean): void {
-    const payload = this.#headPayload;
+    const payload = this.#headPayload();
     this.pop();
     if (payload !== null && !Buffer.isBuffer(payload)) payload.skipped(failed);
   }

@@ -3,6 +3,7 @@
 import { constants } from "@pooler/plugin-abi";
 import type { PoolerError } from "../base/errors.js";
 import type { Route } from "../pool/database.js";
+import { copyBytes } from "../protocol/message-writer.js";
 import { RouteDraft } from "../router/router.js";
 import type { GlobalStatement } from "../server/global-statement.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
@@ -158,7 +159,7 @@ export class Batch {
       return;
     }
     if (this.#own === null || this.#own.length < length) this.#own = Buffer.allocUnsafe(Math.max(length, 1024));
-    this.buffer.copy(this.#own, 0, this.start, this.end);
+    copyBytes(this.buffer, this.start, this.end, this.#own, 0);
     const moved = this.start;
     for (let i = 0; i < this.opCount; i++) {
       const op = this.ops[i] as Op;

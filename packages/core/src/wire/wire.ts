@@ -1,5 +1,6 @@
 // One connection as session and server see it: bytes in, bytes out, backpressure. Two engines may stand behind it.
 // Knows nothing of the PostgreSQL protocol.
+import type { TurnClock } from "../base/clock.js";
 
 /** Who reads a connection. Called by the engine, never from within a call of Wire's own methods. */
 export interface WireReader {
@@ -91,4 +92,6 @@ export interface WireEngine {
    * timers. Microtasks may have to wait for several such rounds.
    */
   defer(what: Deferred): void;
+  /** From now on this clock stands still while a batch of events is dealt with, where the engine has such batches. */
+  keepTime(clock: TurnClock): void;
 }

@@ -65,6 +65,7 @@ class Worker {
     this.#exit = exit;
     const clock = createClock();
     const engine = createWireEngine(config.io, log);
+    engine.keepTime(clock);
     const passThroughKeys = new Map<string, PassThroughKeys>();
     this.#borrowed =
       config.workers === 1

@@ -9,6 +9,7 @@
 //
 // A descriptor that is closed within a batch of events may come back in the same batch as another socket: each event carries
 // the generation that its descriptor had, and a stale one is dropped.
+import { createClock, type TurnClock } from "../../base/clock.js";
 import type { Logger } from "../../base/logger.js";
 import type { Deferred } from "../wire.js";
 import { addressOfBuffer, EpollControl, Errno, type System, systemError } from "./system.js";
@@ -33,6 +34,8 @@ export interface Poller {
   unmute(fd: number, events: number, owner: Pollable): void;
   /** Call onDeferred() soon: at the end of this batch of events, or of this turn of Node's loop. */
   defer(what: Deferred): void;
+  /** The clock that stands still from one round of a turn to the next. */
+  keepTime(clock: TurnClock): void;
 }
 
 const mostEvents = 256;
@@ -64,6 +67,7 @@ class EpollPoller implements Poller {
   #inTurn = false;
   #turnComes = false;
   #turnEndedAtMs = 0;
+  #clock = createClock();
 
   constructor(system: System, log: Logger) {
     this.#system = system;
@@ -108,6 +112,10 @@ class EpollPoller implements Poller {
     if (!this.#inTurn) this.#callTurn();
   }
 
+  keepTime(clock: TurnClock): void {
+    this.#clock = clock;
+  }
+
   #set(operation: number, fd: number, events: number, generation: number): void {
     const words = this.#controlWords;
     words[0] = events;
@@ -127,7 +135,8 @@ class EpollPoller implements Poller {
 
   #turn(): void {
     this.#inTurn = true;
-    let nowMs = performance.now();
+    const clock = this.#clock;
+    let nowMs = clock.stand();
     const endsAtMs = nowMs + longestTurnMs;
     const lingers = nowMs - this.#turnEndedAtMs < lingerMs;
     for (let waitMs = 0; ; waitMs = lingers && this.#deferred.length === 0 ? lingerMs : 0) {
@@ -136,14 +145,15 @@ class EpollPoller implements Poller {
         this.#log.error({ error: systemError("epoll_wait", this.#system.errno()) }, "events of sockets cannot be read");
         break;
       }
+      nowMs = clock.stand();
       if (count > 0) this.#dispatch(count);
       const putOff = this.#deferred.length > 0;
       if (putOff) this.#runDeferred();
-      nowMs = performance.now();
       // What there may be now is told by Node's loop, unless it is expected here.
       if (nowMs >= endsAtMs || (!putOff && (count <= 0 || !lingers))) break;
     }
-    this.#turnEndedAtMs = nowMs;
+    clock.goOn();
+    this.#turnEndedAtMs = clock.nowMs();
     this.#inTurn = false;
     if (this.#deferred.length > 0) this.#callTurn();
     // libuv called, not Node: what reactions and microtasks were queued would wait for whatever Node does next.

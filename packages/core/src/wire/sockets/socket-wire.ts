@@ -287,12 +287,12 @@ export class SocketWire implements Wire, Pollable, Deferred {
       return;
     }
     if (this.#queue !== null && !this.#flush(this.#queue)) return;
-    if (this.#closed) return;
+    if (this.#isClosed()) return;
     this.#setInterest(this.#interest & ~Epoll.OUT);
     if (this.#readAfterWrite) {
       this.#readAfterWrite = false;
       this.#readable();
-      if (this.#closed) return;
+      if (this.#isClosed()) return;
     }
     if (this.#upgrade !== null && this.#tls === null) this.#beginTls(this.#upgrade);
     else if (this.#state === State.ENDING) this.#finish();
@@ -403,12 +403,12 @@ export class SocketWire implements Wire, Pollable, Deferred {
     this.#close(this.#broken);
   }
 
-  get #closed(): boolean {
+  #isClosed(): boolean {
     return this.#state === State.CLOSED;
   }
 
   #close(error: Error | null): void {
-    if (this.#closed) return;
+    if (this.#isClosed()) return;
     this.#state = State.CLOSED;
     this.#error = error;
     this.#queue = null;

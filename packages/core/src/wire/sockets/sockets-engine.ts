@@ -20,5 +20,6 @@ export function createSocketsEngine(log: Logger, system: System = loadSystem()):
     listen: (descriptor, onAccept, leavesToOthers) => createAcceptor(shared, addresses, descriptor, onAccept, leavesToOthers),
     dial: (target, reader, onDialed) => dialSocket(shared, addresses, target, reader, onDialed),
     defer: (what) => poller.defer(what),
+    keepTime: (clock) => poller.keepTime(clock),
   };
 }

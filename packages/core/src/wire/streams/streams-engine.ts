@@ -54,6 +54,7 @@ export function createStreamsEngine(log: Logger): WireEngine {
       socket.once("error", settle);
       socket.once("connect", () => settle(null));
     },
+    keepTime() {},
     defer(what) {
       queueMicrotask(() => {
         try {
