@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { configJsonSchema, createLogger, loadConfig, type PoolerConfig, resolvePlugin, runSupervisor } from "@pooler/core";
 import { Command, CommanderError } from "commander";
 import { check } from "./check/check.js";
+import { addPluginCommands } from "./plugin/plugin-commands.js";
 import { reportError, type Terminal } from "./terminal.js";
 
 const defaultFile = "pooler.toml";
@@ -50,6 +51,8 @@ function createProgram(terminal: Terminal, setExitCode: (code: number) => void):
     .command("config-schema")
     .description("print the JSON Schema of the configuration file, for editors")
     .action(() => terminal.out(JSON.stringify(configJsonSchema(), null, 2)));
+
+  addPluginCommands(program, { terminal, version: version(), defaultFile, load, setExitCode });
 
   program
     .command("version")

@@ -32,12 +32,13 @@ export interface OutputElements {
 
 export class OutputFrame {
   address: bigint;
-  capacity = initialBytes;
+  capacity: number;
   #bytes: Buffer;
   #words: Uint32Array;
 
-  constructor() {
-    const memory = new ArrayBuffer(initialBytes);
+  /** `memory`: a multiple of eight bytes, aligned to eight. */
+  constructor(memory: ArrayBuffer = new ArrayBuffer(initialBytes)) {
+    this.capacity = memory.byteLength;
     this.#bytes = Buffer.from(memory);
     this.#words = new Uint32Array(memory);
     this.address = addressOf(memory);

@@ -1,0 +1,216 @@
+// A plugin's library, called as the pooler calls it but with frames that a check makes: each call is announced before it is
+// made, frames lie in guarded memory, and what the plugin must not touch is compared afterwards.
+
+import { native, OutputFrame, type PluginInfo, readPluginInfo } from "@pooler/core/plugin-tools";
+import { constants, structs } from "@pooler/plugin-abi";
+import { breach } from "./breach.js";
+import { createGuardedMemory, type GuardedMemory } from "./guarded-memory.js";
+import { type Answer, type Expectations, judgeDone, judgeNeeded, judgeRoute } from "./judge-answer.js";
+
+type NativeCall = (...args: readonly unknown[]) => unknown;
+
+export interface PluginUnderCheck {
+  readonly info: PluginInfo;
+  exports(symbol: string): boolean;
+  /** The address that pooler_plugin_info_v1 returns. */
+  infoAddress(): bigint;
+  /** Null when the plugin refused, in the words of `answer`. */
+  create(frame: Buffer, call: CallOptions): { readonly answer: Answer; readonly state: bigint | null };
+  destroy(state: bigint): void;
+  route(state: bigint, frame: Buffer, call: CallOptions & Expectations): Answer;
+  learn(state: bigint, frame: Buffer, call: CallOptions): Answer;
+  forget(state: bigint, statementId: number): void;
+  /** The bare functions, for counting what they allocate. */
+  readonly bare: BareCalls;
+}
+
+export interface BareCalls {
+  create(frame: Buffer): bigint;
+  destroy(state: bigint): void;
+  route(state: bigint, frame: Buffer): void;
+  learn(state: bigint, frame: Buffer): void;
+  forget(state: bigint, statementId: number): void;
+}
+
+export interface CallOptions {
+  /** Of the output; the pooler's own by default. */
+  readonly capacity?: number;
+  /** What the plugin is told; the frame's length by default. */
+  readonly length?: number;
+  readonly wellFormed: boolean;
+}
+
+export const smallestOutput = structs.pooler_output.size;
+const usualOutput = 64 << 10;
+
+/** `announce`: told which function is called next. */
+export function openPluginUnderCheck(library: string, announce: (symbol: string) => void): PluginUnderCheck {
+  return new Opened(library, announce);
+}
+
+const frames = ["void *", "uint32_t", "void *", "uint32_t"] as const;
+const signatures: Readonly<Record<string, readonly [string, readonly string[]]>> = {
+  pooler_plugin_info_v1: ["void *", []],
+  pooler_create: ["int32_t", [...frames, "void *"]],
+  pooler_destroy: ["void", ["void *"]],
+  pooler_route_query: ["int32_t", ["void *", ...frames]],
+  pooler_fetch_output: ["int32_t", ["void *", "void *", "uint32_t"]],
+  pooler_learn_statement: ["int32_t", ["void *", ...frames]],
+  pooler_forget_statement: ["void", ["void *", "uint64_t"]],
+};
+
+class Opened implements PluginUnderCheck {
+  readonly info: PluginInfo;
+  readonly bare: BareCalls;
+  readonly #library: ReturnType<ReturnType<typeof native>["load"]>;
+  readonly #bound = new Map<string, NativeCall>();
+  readonly #announce: (symbol: string) => void;
+  readonly #memory: GuardedMemory = createGuardedMemory();
+
+  constructor(library: string, announce: (symbol: string) => void) {
+    this.#announce = announce;
+    this.#library = native().load(library);
+    this.info = readPluginInfo(this.infoAddress());
+    this.bare = this.#bareCalls();
+  }
+
+  exports(symbol: string): boolean {
+    try {
+      this.#library.symbol(symbol);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  infoAddress(): bigint {
+    const address: unknown = this.#call("pooler_plugin_info_v1");
+    return typeof address === "bigint" ? address : 0n;
+  }
+
+  create(frame: Buffer, { capacity, wellFormed }: CallOptions): { answer: Answer; state: bigint | null } {
+    const state = new BigUint64Array(1);
+    const placeOfState = native().address(state.buffer);
+    const { status, out } = this.#withFrames(frame, frame.length, capacity, (...args) =>
+      this.#call("pooler_create", ...args, placeOfState),
+    );
+    const answer = judgeDone(status, out, wellFormed);
+    return { answer, state: status === constants.POOLER_OK ? (state[0] ?? 0n) : null };
+  }
+
+  destroy(state: bigint): void {
+    this.#call("pooler_destroy", state);
+  }
+
+  route(state: bigint, frame: Buffer, { capacity, length, ...expectations }: CallOptions & Expectations): Answer {
+    const call = this.#withFrames(frame, length ?? frame.length, capacity, (...args) => this.#call("pooler_route_query", state, ...args));
+    if (call.status !== constants.POOLER_NEEDS_SPACE) return judgeRoute(call.status, call.out, expectations);
+    const needed = judgeNeeded(call.out, this.exports("pooler_fetch_output"));
+    const fetched = this.#withOutput((needed + 7) & ~7, (...args) => this.#call("pooler_fetch_output", state, ...args));
+    if (fetched.status === constants.POOLER_NEEDS_SPACE) {
+      throw breach(`pooler_fetch_output answered POOLER_NEEDS_SPACE again, with the ${needed} bytes that it wanted`);
+    }
+    return judgeRoute(fetched.status, fetched.out, expectations);
+  }
+
+  learn(state: bigint, frame: Buffer, { capacity, length, wellFormed }: CallOptions): Answer {
+    const call = this.#withFrames(frame, length ?? frame.length, capacity, (...args) =>
+      this.#call("pooler_learn_statement", state, ...args),
+    );
+    return judgeDone(call.status, call.out, wellFormed);
+  }
+
+  forget(state: bigint, statementId: number): void {
+    this.#call("pooler_forget_statement", state, statementId);
+  }
+
+  #call(symbol: string, ...args: readonly unknown[]): unknown {
+    this.#announce(symbol);
+    return this.#bind(symbol)(...args);
+  }
+
+  #bind(symbol: string): NativeCall {
+    const known = this.#bound.get(symbol);
+    if (known !== undefined) return known;
+    const [result, parameters] = signatures[symbol] ?? ["void", []];
+    const bound = this.#library.func(symbol, result, [...parameters]);
+    this.#bound.set(symbol, bound);
+    return bound;
+  }
+
+  /** `length` may be less than the frame has: what is cut off is not there, unless it belongs to the first struct. */
+  #withFrames(
+    frame: Buffer,
+    length: number,
+    capacity: number | undefined,
+    call: (input: bigint, length: number, output: bigint, capacity: number) => unknown,
+  ): { readonly status: number; readonly out: OutputFrame } {
+    const shownBytes = length < structs.pooler_input.size ? frame : frame.subarray(0, length);
+    const input = this.#memory.placeInput(shownBytes);
+    const made = this.#withOutput(capacity ?? usualOutput, (output, room) => call(input.address, length, output, room));
+    if (!input.bytes.equals(shownBytes)) {
+      const at = input.bytes.findIndex((byte, index) => byte !== shownBytes[index]);
+      throw breach(`it wrote into its input frame (byte ${at})`);
+    }
+    return made;
+  }
+
+  #withOutput(
+    capacity: number,
+    call: (output: bigint, capacity: number) => unknown,
+  ): { readonly status: number; readonly out: OutputFrame } {
+    const output = this.#memory.placeOutput(capacity);
+    const out = new OutputFrame(output.bytes.buffer as ArrayBuffer);
+    out.clear();
+    const status = Number(call(output.address, capacity));
+    const trespass = this.#memory.trespass();
+    if (trespass !== null) throw breach(trespass);
+    return { status, out };
+  }
+
+  /** Without judging anything and with memory that stays where it is, so that only the plugin allocates. */
+  #bareCalls(): BareCalls {
+    const output = new ArrayBuffer(usualOutput);
+    const room = native().address(output);
+    const header = new Uint32Array(output);
+    const state = new BigUint64Array(1);
+    const placeOfState = native().address(state.buffer);
+    const addresses = new Map<Buffer, bigint>();
+    const addressOf = (frame: Buffer): bigint => {
+      const known = addresses.get(frame);
+      if (known !== undefined) return known;
+      const memory = new ArrayBuffer((frame.length + 7) & ~7);
+      frame.copy(Buffer.from(memory));
+      kept.push(memory);
+      const address = native().address(memory);
+      addresses.set(frame, address);
+      return address;
+    };
+    const kept: ArrayBuffer[] = [output];
+    const clear = (): void => {
+      header.fill(0, 0, smallestOutput / 4);
+      header[0] = smallestOutput;
+    };
+    return {
+      create: (frame) => {
+        clear();
+        this.#bind("pooler_create")(addressOf(frame), frame.length, room, usualOutput, placeOfState);
+        return state[0] ?? 0n;
+      },
+      destroy: (made) => {
+        this.#bind("pooler_destroy")(made);
+      },
+      route: (made, frame) => {
+        clear();
+        this.#bind("pooler_route_query")(made, addressOf(frame), frame.length, room, usualOutput);
+      },
+      learn: (made, frame) => {
+        clear();
+        this.#bind("pooler_learn_statement")(made, addressOf(frame), frame.length, room, usualOutput);
+      },
+      forget: (made, statementId) => {
+        this.#bind("pooler_forget_statement")(made, statementId);
+      },
+    };
+  }
+}

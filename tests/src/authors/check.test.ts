@@ -1,0 +1,146 @@
+// `pooler plugin check` against plugins that break the contract: each is found, and told for what it is.
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { byCustomer, cargoLibrary, compilePlugin, verdicts } from "../plugins/plugin-libraries.js";
+import { createWorkshop, type Finished, repository } from "./command.js";
+
+// A check runs for seconds, and asks a compiler, too.
+vi.setConfig({ testTimeout: 240_000 });
+
+const workshop = createWorkshop();
+afterAll(() => workshop.remove());
+
+const careless = fileURLToPath(new URL("fixtures/careless.c", import.meta.url));
+const check = (library: string, ...args: string[]): Promise<Finished> => workshop.plugin(["check", library, ...args]);
+
+/** A package whose source is the careless plugin. */
+function carelessPackage(mistake: string): string {
+  const folder = workshop.folder;
+  const source = join(folder, `${mistake}.c`);
+  writeFileSync(source, `#define MISTAKE ${mistake}\n${readFileSync(careless, "utf8")}`);
+  const pooler = { abi: 1, source: `./${mistake}.c` };
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "careless", version: "1.0.0", files: ["prebuilds"], pooler }));
+  return folder;
+}
+
+describe("a plugin that keeps the contract passes", () => {
+  test.each([
+    ["the C example", byCustomer],
+    ["one without a mistake", () => compilePlugin(careless)],
+    ["one in Rust", verdicts],
+  ])("%s", async (_, library) => {
+    const { code, out, err } = await check(library());
+    expect(`${out}${err}`).toContain("It keeps the contract.");
+    expect(code).toBe(0);
+  });
+
+  test.each([
+    ["read-write-split", []],
+    ["hash-sharding", ["--config", '{"tables":[{"table":"users","column":"id","type":"bigint"}]}']],
+    ["validator", ["--config", '{"rules":[{"type":"deny_tables","tables":["orders"]}]}']],
+  ])("the reference plugin %s", async (name, args) => {
+    const { code, out } = await workshop.plugin(["check", join(repository, "packages", `plugin-${name}`), ...args]);
+    expect(out).toContain("It keeps the contract.");
+    expect(code).toBe(0);
+  });
+});
+
+describe("a mistake is found", () => {
+  test.each([
+    ["WRITES_BEHIND_OUTPUT", /questions +FAILED.*\n.*it wrote behind its output frame \(byte \d+ of a frame of \d+\)/],
+    ["WRITES_FAR_BEHIND_OUTPUT", /in pooler_route_query: it crashed its process \(SIG(SEGV|BUS)\); frames end where mapped memory ends/],
+    ["READS_BEYOND_INPUT", /in pooler_route_query: it crashed its process \(SIG(SEGV|BUS)\); frames end where mapped memory ends/],
+    ["WRITES_INTO_INPUT", /it wrote into its input frame \(byte \d+\)/],
+    ["TRUSTS_OFFSETS", /damaged frames +FAILED.*\n.*in pooler_route_query: it crashed its process/],
+    ["KNOWS_STRIDE", /later versions +FAILED.*\n.*it answered "skip" instead of "error/],
+    ["LEAKS_STATE", /memory +FAILED\n.*created and destroyed 200 times: \d+ bytes stay allocated each time/],
+    ["LEAKS_STATEMENTS", /memory +FAILED\n.*created, asked and destroyed 200 times: \d+ bytes stay allocated each time/],
+    ["FREES_TWICE", /handshake +FAILED\n.*it crashed its process \(SIGABRT\)/],
+    ["REFUSES_SILENTLY", /create +FAILED.*\n.*it failed without a message \(POOLER_FAILED\)/],
+    ["CHANGES_INFO", /handshake +FAILED.*\n.*pooler_plugin_info_v1 returned another address: the info must be static/],
+    ["WITHOUT_VERSION", /handshake +FAILED.*\n.*the info has no version/],
+    ["WITHOUT_FETCH", /it answered POOLER_NEEDS_SPACE and does not export pooler_fetch_output/],
+    ["NEVER_RETURNS", /asked about "VACUUM users", in pooler_route_query: it did not return within 2 s/],
+  ])("%s", async (mistake, message) => {
+    const { code, out } = await check(
+      compilePlugin(careless, { MISTAKE: mistake }),
+      ...(mistake === "NEVER_RETURNS" ? ["--timeout", "2"] : []),
+    );
+    expect(out).toMatch(message);
+    expect(out).toMatch(/It breaks the contract: \d+ problems?\./);
+    expect(code).toBe(1);
+  });
+});
+
+test.runIf(process.platform === "linux").each([
+  ["USES_WHAT_IT_FREED", /sanitizers +FAILED.*\n.*it crashed its process[\s\S]*heap-use-after-free[\s\S]*make_a_mistake/],
+  ["SHIFTS_TOO_FAR", /sanitizers +FAILED.*\n.*it crashed its process[\s\S]*shift exponent 3[23] is too large/],
+])("the sanitizers of the compiler find what shows nowhere else: %s", async (mistake, message) => {
+  const { code, out } = await workshop.plugin(["check", carelessPackage(mistake)]);
+  expect(out).toMatch(message);
+  expect(code).toBe(1);
+});
+
+describe("a plugin of the repository that misbehaves is found, asked with --statement", () => {
+  const kinds = [
+    ...readFileSync(join(repository, "rust-plugins/fixtures/garbage/src/lib.rs"), "utf8").matchAll(/^ {4}\("([a-z0-9-]+)",/gm),
+  ];
+
+  test("every kind of garbage, each with its reason", async () => {
+    expect(kinds.length).toBeGreaterThan(25);
+    const statements = kinds.flatMap(([, kind]) => ["-s", `SELECT 1 /* garbage: ${kind} */`]);
+    const { out: said, code } = await check(cargoLibrary("fixture_garbage"), ...statements);
+    expect(code).toBe(1);
+    // Five of a group are shown; each of them is counted.
+    expect(said).toMatch(/garbage: unknown-verdict \*\/": alone: it returned 99/);
+    expect(Number(/breaks the contract: (\d+) problems/.exec(said)?.[1])).toBeGreaterThanOrEqual(kinds.length);
+  });
+
+  test("a panic", async () => {
+    const { code, out } = await check(cargoLibrary("fixture_panic"), "-s", "SELECT 'panic'");
+    expect(out).toMatch(/asked about "SELECT 'panic'": alone: it panicked: asked to panic/);
+    expect(code).toBe(1);
+  });
+
+  test("an abort", async () => {
+    const { code, out } = await check(cargoLibrary("fixture_abort"), "-s", "SELECT 'abort please'");
+    expect(out).toMatch(/in pooler_route_query: it crashed its process \(SIGABRT\)/);
+    expect(code).toBe(1);
+  });
+
+  test("a hang", async () => {
+    const { code, out } = await check(cargoLibrary("fixture_hang"), "--timeout", "1", "-s", "SELECT 'hang please'");
+    expect(out).toMatch(/in pooler_route_query: it did not return within 1 s/);
+    expect(code).toBe(1);
+  });
+
+  test.each([
+    ["fixture_abi_newer", /handshake +FAILED\n.*abi_major is 2, this pooler speaks ABI 1/],
+    ["fixture_abi_older", /handshake +FAILED\n.*abi_major is 0, this pooler speaks ABI 1/],
+    ["pooler_plugin_macros", /handshake +FAILED\n.*does not export pooler_plugin_info_v1/],
+  ])("%s", async (crate, message) => {
+    const { code, out } = await check(cargoLibrary(crate));
+    expect(out).toMatch(message);
+    expect(code).toBe(1);
+  });
+});
+
+describe("what cannot be checked is told", () => {
+  test.each([
+    [["nowhere"], /there is no .*nowhere/],
+    [[".", "--config", "{"], /there is no package.json/],
+    [[fileURLToPath(import.meta.url)], /it is no shared library/],
+  ])("%j", async (args, message) => {
+    const { code, out, err } = await workshop.plugin(["check", ...args], { cwd: join(workshop.folder, ".cargo") });
+    expect(`${out}${err}`).toMatch(message);
+    expect(code).toBe(1);
+  });
+
+  test("a configuration that is none, and one that the plugin refuses", async () => {
+    expect((await check(verdicts(), "--config", "{")).err).toContain("the configuration is no JSON");
+    expect((await check(verdicts(), "--config", "[]")).err).toContain("the configuration is no JSON object");
+    expect((await check(verdicts(), "--config", '{"default":"dance"}')).out).toMatch(/there is no verdict/);
+  });
+});

@@ -1,0 +1,137 @@
+// A package that `pooler plugin new` has made, outside the repository: it builds and passes the check as it is; and what is told
+// when something is wrong.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { libraryFile, platform } from "../plugins/plugin-libraries.js";
+import { createWorkshop } from "./command.js";
+
+const workshop = createWorkshop();
+afterAll(() => workshop.remove());
+const { folder } = workshop;
+
+const prebuild = join("prebuilds", platform, libraryFile);
+
+describe.each([
+  ["c", "@acme/pooler-plugin-see", "see"],
+  ["rust", "@acme/pooler-plugin-rust", "rust"],
+])("a new plugin in %s", (lang, name, short) => {
+  const project = join(folder, name.replace("@acme/", ""));
+
+  test("is laid out under its name", async () => {
+    const { code, out, err } = await workshop.plugin(["new", name, "--lang", lang]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain(`cd pooler-plugin-${short}`);
+    const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as Record<string, unknown>;
+    expect(manifest).toMatchObject({
+      name,
+      version: "0.1.0",
+      pooler: { abi: 1, config: "./config.schema.json" },
+      files: ["prebuilds", "config.schema.json", "README.md"],
+      peerDependencies: { "@pooler/plugin-abi": expect.stringMatching(/^\^\d+\.\d+\.\d+/) },
+    });
+    expect(manifest["scripts"]).not.toHaveProperty("install");
+    expect(manifest["scripts"]).not.toHaveProperty("postinstall");
+    expect(existsSync(join(project, ".gitignore"))).toBe(true);
+    expect(existsSync(join(project, ".github/workflows/release.yml"))).toBe(true);
+    for (const file of readdirSync(project, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())) {
+      expect(readFileSync(join(file.parentPath, file.name), "utf8"), file.name).not.toMatch(/template[-_](package|crate|plugin)/);
+    }
+  });
+
+  test("builds and passes the check", { timeout: 300_000 }, async () => {
+    workshop.install(project);
+    const built = await workshop.plugin(["build"], { cwd: project });
+    expect(built.out).toMatch(new RegExp(`^built ${prebuild} \\(\\d+ KiB, glibc`));
+    expect(built.code).toBe(0);
+    const checked = await workshop.plugin(["check"], { cwd: project });
+    expect(checked.out).toMatch(new RegExp(`handshake +ok +${short} 0\\.1\\.0, ABI 1\\.\\d+ .*hooks route_query`));
+    expect(checked.out).toMatch(lang === "c" ? /sanitizers +ok +address, undefined: \d+ calls/ : /sanitizers +skipped: Rust has them/);
+    expect(checked.out).toContain("It keeps the contract.");
+    expect(checked.code).toBe(0);
+  });
+});
+
+test("list shows the chain of a configuration, and what cannot be used", async () => {
+  const text = (name: string): string =>
+    `[databases.app]\nurl = "postgres://db/app"\n[users.app]\npassword = "x"\n[[plugins]]\nname = "${name}"\n`;
+  writeFileSync(join(folder, "pooler.toml"), text(`./pooler-plugin-see/${prebuild}`));
+  const { code, out } = await workshop.plugin(["list"]);
+  expect(out).toBe(`1. ./pooler-plugin-see/${prebuild}
+   plugin       see 0.1.0
+   ABI          1.0, built with c
+   platform     ${platform}
+   hooks        route_query
+   capabilities inspect, facts
+   path         ${join(folder, "pooler-plugin-see", prebuild)}
+`);
+  expect(code).toBe(0);
+  const json = await workshop.plugin(["list", "--json"]);
+  expect(JSON.parse(json.out)).toMatchObject([
+    { position: 1, plugin: "see", version: "0.1.0", abi: "1.0", hooks: ["route_query"], problem: null },
+  ]);
+  writeFileSync(join(folder, "wrong.toml"), text("./wrong.so"));
+  writeFileSync(join(folder, "wrong.so"), "#!/bin/sh\necho this is no library at all, is it?\n");
+  const wrong = await workshop.plugin(["list", "--config", "wrong.toml"]);
+  expect(wrong.out).toContain("cannot be used");
+  expect(wrong.err).toMatch(/no shared library/);
+  expect(wrong.code).toBe(1);
+});
+
+describe("new refuses", () => {
+  test.each([
+    [["Audit", "--lang", "c"], /"Audit" cannot be the name of a plugin's package/],
+    [["../audit", "--lang", "c"], /cannot be the name/],
+    [["@acme/Über", "--lang", "c"], /cannot be the name/],
+    [["@pooler/audit", "--lang", "c"], /a name of the pooler itself/],
+    [["pooler-plugin", "--lang", "rust"], /a name of the pooler itself/],
+    [["@acme/audit", "--lang", "cobol"], /no template for the language "cobol"[\s\S]*rust, c/],
+    [["@acme/audit"], /required option '-l, --lang <language>' not specified/],
+    [["@acme/full", "--lang", "c"], /full is there already and not empty/],
+  ])("%j", async (args, message) => {
+    mkdirSync(join(folder, "full"), { recursive: true });
+    writeFileSync(join(folder, "full", "file"), "");
+    const { code, err } = await workshop.plugin(["new", ...args]);
+    expect(err).toMatch(message);
+    expect(err).not.toMatch(/\bat .*\.js:\d+/);
+    expect(code).toBe(1);
+    expect(existsSync(join(folder, "audit"))).toBe(false);
+  });
+});
+
+describe("build tells what is wrong with a package", () => {
+  const project = join(folder, "broken");
+  const manifest = (pooler: unknown): string => JSON.stringify({ name: "broken", version: "1.0.0", pooler });
+
+  test.each([
+    [null, [], /there is no package\.json/],
+    ["{", [], /cannot read .*package\.json/],
+    [JSON.stringify({ name: "x", version: "1.0.0" }), [], /no "pooler" field/],
+    [manifest({ abi: 1 }), [], /does not say what the plugin is built from/],
+    [manifest({ abi: 1, source: "./none.c" }), [], /names \.\/none\.c, and there is no such file/],
+    [manifest({ abi: 1, source: "./package.json" }), [], /in no language that "build" knows/],
+    [manifest({ abi: 1, source: "./plugin.c", platforms: ["windows"] }), [], /names "windows", which is no platform/],
+    [manifest({ abi: 1, source: "./plugin.c", config: "./none.json" }), [], /names \.\/none\.json, and there is no such file/],
+    [manifest({ abi: 1, source: "./plugin.c" }), ["--platform", "linux-sparc"], /"linux-sparc", which is no platform/],
+    [manifest({ abi: 1, source: "./plugin.c" }), [], /(failed with exit code 1)/],
+    [manifest({ abi: 1, build: "exit 3" }), [], /failed with exit code 3/],
+  ])("%s %j", async (text, args, message) => {
+    rmSync(project, { recursive: true, force: true });
+    mkdirSync(project);
+    writeFileSync(join(project, "plugin.c"), "this is no C\n");
+    if (text !== null) writeFileSync(join(project, "package.json"), text);
+    const { code, err } = await workshop.plugin(["build", ...args], { cwd: project });
+    expect(err).toMatch(message);
+    expect(err).not.toMatch(/\bat .*\.js:\d+/);
+    expect(code).toBe(1);
+  });
+
+  test("a command of the author's own builds what it likes", async () => {
+    const source = join(folder, "pooler-plugin-see", "src", "plugin.c");
+    const build = `test "$POOLER_PLATFORM" = ${platform} && cc -shared -fPIC -I "$POOLER_INCLUDE" ${source} -o "$POOLER_OUTPUT"`;
+    writeFileSync(join(project, "package.json"), manifest({ abi: 1, build }));
+    const { code, out } = await workshop.plugin(["build"], { cwd: project });
+    expect(out).toContain(`built ${prebuild}`);
+    expect(code).toBe(0);
+  });
+});
