@@ -6,6 +6,7 @@ import { showClients } from "./show-clients.js";
 import { showConfig } from "./show-config.js";
 import { showDatabases } from "./show-databases.js";
 import { showLists } from "./show-lists.js";
+import { showMultiplex } from "./show-multiplex.js";
 import { showPlugins } from "./show-plugins.js";
 import { showPools } from "./show-pools.js";
 import { showServers } from "./show-servers.js";
@@ -34,6 +35,7 @@ export const consoleCommands: readonly ConsoleCommand[] = [
   showStatsTotals,
   showStatsAverages,
   showTotals,
+  showMultiplex,
   showDatabases,
   showShards,
   showHosts,

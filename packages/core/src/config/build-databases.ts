@@ -5,7 +5,7 @@ import { formatKey, type Problems } from "./problems.js";
 import type { FileDatabase } from "./schema.js";
 import type { References } from "./secrets.js";
 import { parseServerUrl } from "./server-url.js";
-import type { DatabaseConfig, HostConfig, ShardConfig } from "./types.js";
+import type { DatabaseConfig, HostConfig, MultiplexConfig, ShardConfig } from "./types.js";
 
 /** The database name that leads to the console. */
 export const consoleDatabase = "pooler";
@@ -47,7 +47,23 @@ function buildDatabase(name: string, database: FileDatabase, context: Context): 
     maxWaiting: database.max_waiting,
     onSessionState: database.on_session_state,
     onUnrouted: database.on_unrouted,
+    multiplex: buildMultiplex(path, database, context.problems),
     shards: shards.map(({ primary, replicas }) => ({ primary: primary.host, replicas: replicas.map((replica) => replica.host) })),
+  };
+}
+
+function buildMultiplex(path: KeyPath, database: FileDatabase, problems: Problems): MultiplexConfig | null {
+  if (database.multiplex === 0) return null;
+  if (database.pool_mode === "session")
+    problems.key([...path, "multiplex"], 'nothing can be shared with pool_mode = "session"; take it out, or use pool_mode = "transaction"');
+  return {
+    depth: database.multiplex,
+    functions: database.multiplex_functions,
+    never: database.multiplex_never,
+    writes: database.multiplex_writes,
+    relations: database.multiplex_relations,
+    slowMs: database.multiplex_slow,
+    retryReads: database.multiplex_retry_reads,
   };
 }
 

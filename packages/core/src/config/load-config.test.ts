@@ -61,6 +61,7 @@ describe("a minimal file", () => {
           maxWaiting: 0,
           onSessionState: "error",
           onUnrouted: "first",
+          multiplex: null,
           shards: [
             {
               primary: { host: "127.0.0.1", port: 5432, database: "app", user: null, password: null, tls: { mode: "disable", ca: null } },
@@ -154,6 +155,7 @@ databases = ["app", "pooler"]
         maxWaiting: 7,
         onSessionState: "pin",
         onUnrouted: "error",
+        multiplex: null,
         shards: [
           { primary: { host: "one", port: 5432, database: "a", user: "pool", password: env.APP_PASSWORD, tls: disabled }, replicas: [] },
           {

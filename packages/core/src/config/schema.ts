@@ -190,6 +190,40 @@ export const databaseSchema = z.strictObject({
     description: "When no plugin decided the shard and there are several: the first shard, or an error.",
     changeable: true,
   }),
+  multiplex: whole(
+    0,
+    1_000,
+    0,
+    "Statements that may be in flight on one server connection at a time; 0: each has one for itself. Only statements that are certain to begin and end in themselves share, and only in transaction mode.",
+  ),
+  multiplex_functions: field(z.array(z.string().min(1)).default([]), {
+    description:
+      "Functions, types and operators beside PostgreSQL's own that neither change the session nor take locks: statements with others do not share.",
+    changeable: true,
+    allowed: 'a list of names such as "distance" or "geo.distance"',
+  }),
+  multiplex_never: field(z.array(z.string().min(1)).default([]), {
+    description: "Functions, tables and columns whose statements do not share.",
+    changeable: true,
+    allowed: 'a list of names such as "jobs" or "app.jobs"',
+  }),
+  multiplex_writes: field(z.boolean().default(false), {
+    description: "INSERT, UPDATE, DELETE and MERGE share, too: one that waits for a lock holds up those behind it.",
+    changeable: true,
+  }),
+  multiplex_relations: field(z.enum(["plain", "any"]).default("plain"), {
+    description:
+      "`plain`: only statements share whose tables have no row security (and for writes no rules and triggers) as the server's catalog says, and no views; `any`: all do.",
+    changeable: true,
+  }),
+  multiplex_slow: duration(
+    "20ms",
+    "Kinds of statements of which more than a tenth take longer neither wait behind others nor hold them up.",
+  ),
+  multiplex_retry_reads: field(z.boolean().default(true), {
+    description: "Reads that share a connection that breaks, and of which no byte was answered, are sent again once.",
+    changeable: true,
+  }),
   url: serverUrl("The primary of a database that is not sharded; the short form of `shards`.").optional(),
   replicas: field(z.array(serverUrl("A replica.")).optional(), { description: "Replicas beside `url`.", changeable: true }),
   shards: field(z.array(shard).min(1).optional(), {

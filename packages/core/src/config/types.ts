@@ -44,6 +44,24 @@ export interface ShardConfig {
   readonly replicas: readonly HostConfig[];
 }
 
+/** How statements of several clients share server connections. Names are as PostgreSQL folds them. */
+export interface MultiplexConfig {
+  /** Statements in flight per server connection. */
+  readonly depth: number;
+  /** Functions, types and operators, beside PostgreSQL's own, that leave nothing behind. */
+  readonly functions: readonly string[];
+  /** Functions and relations whose statements do not share. */
+  readonly never: readonly string[];
+  /** INSERT, UPDATE, DELETE and MERGE share, too. */
+  readonly writes: boolean;
+  /** "plain": only tables without rules, triggers and policies, as the catalog says. */
+  readonly relations: "plain" | "any";
+  /** Statements that take longer neither wait behind others nor let others wait behind them. */
+  readonly slowMs: number;
+  /** Reads of which no byte was answered when their connection broke are sent again. */
+  readonly retryReads: boolean;
+}
+
 export interface DatabaseConfig {
   /** What the client asks for. */
   readonly name: string;
@@ -55,6 +73,8 @@ export interface DatabaseConfig {
   readonly onSessionState: OnSessionState;
   /** When no plugin decided the shard and there is more than one. */
   readonly onUnrouted: OnUnrouted;
+  /** Null: every statement has a server connection for itself. */
+  readonly multiplex: MultiplexConfig | null;
   readonly shards: readonly ShardConfig[];
 }
 

@@ -1,6 +1,6 @@
 // Counters of the whole pooler: what all workers counted, those that are gone included, so that no total ever goes
 // backwards. Also keeps a minute of history for averages. Knows nothing of how any of it is shown.
-import type { DatabaseStats, PluginStats, WorkerSnapshot, WorkerTotals } from "../supervisor/ipc.js";
+import type { DatabaseStats, MultiplexStats, PluginStats, WorkerSnapshot, WorkerTotals } from "../supervisor/ipc.js";
 
 export interface Counters {
   readonly databases: ReadonlyMap<string, DatabaseStats>;
@@ -129,6 +129,27 @@ function addPlugin(before: PluginStats, more: PluginStats): PluginStats {
   };
 }
 
+const noMultiplexStats: MultiplexStats = {
+  rides: 0,
+  ridesBehind: 0,
+  ridesAgain: 0,
+  ridesMoved: 0,
+  ridesTakenOut: 0,
+  refusedSession: 0,
+  refusedTimeout: 0,
+  refusedBatch: 0,
+  refusedKind: 0,
+  refusedInto: 0,
+  refusedLocks: 0,
+  refusedFunction: 0,
+  refusedExcluded: 0,
+  refusedWrite: 0,
+  refusedRelation: 0,
+  refusedUnknown: 0,
+  refusedSlow: 0,
+  refusedLarge: 0,
+};
+
 /** Sum of all databases. */
 export function sumDatabases(databases: Iterable<DatabaseStats>): DatabaseStats {
   let sum: DatabaseStats = {
@@ -145,6 +166,7 @@ export function sumDatabases(databases: Iterable<DatabaseStats>): DatabaseStats 
     serverParses: 0,
     binds: 0,
     errors: 0,
+    ...noMultiplexStats,
   };
   for (const stats of databases) sum = combine(sum, stats, 1);
   return sum;

@@ -1,6 +1,7 @@
 // Every metric that the pooler offers: name, meaning, labels, and how its values come out of a view. docs/metrics.md is
 // compared with this table by a test. Nothing here is counted per query: workers count, this only reads.
 import { type ClientSnapshot, latencyBucketsUs } from "../supervisor/ipc.js";
+import { rideRefusals } from "./multiplex-refusals.js";
 import { hostStatuses, isPaused, mergePools, type PoolerView } from "./pooler-view.js";
 
 export interface Sample {
@@ -194,6 +195,38 @@ export const metricFamilies: readonly MetricFamily[] = [
   perDatabase("pooler_client_parses_total", "Statements that clients prepared.", (stats) => stats.clientParses),
   perDatabase("pooler_server_parses_total", "Statements that the pooler prepared on servers.", (stats) => stats.serverParses),
   perDatabase("pooler_binds_total", "Prepared statements that were bound.", (stats) => stats.binds),
+  perPool("pooler_pool_riders", "Statements in flight on server connections that they share.", (pool) => pool.riders),
+  perDatabase("pooler_rides_total", "Statements that shared a server connection, or could have.", (stats) => stats.rides),
+  perDatabase(
+    "pooler_rides_behind_total",
+    "Those that were sent while others ran on the same connection: waits that were saved.",
+    (stats) => stats.ridesBehind,
+  ),
+  perDatabase(
+    "pooler_rides_again_total",
+    "Those that were sent again: their connection was lost, or had lost their prepared statement.",
+    (stats) => stats.ridesAgain,
+  ),
+  perDatabase(
+    "pooler_rides_moved_total",
+    "Those that were sent to another connection, away from a statement that took too long.",
+    (stats) => stats.ridesMoved,
+  ),
+  perDatabase(
+    "pooler_rides_servers_taken_out_total",
+    "Shared connections that were given up since a statement left a transaction open or changed a setting.",
+    (stats) => stats.ridesTakenOut,
+  ),
+  {
+    name: "pooler_rides_refused_total",
+    help: "Statements that did not share a connection, by reason; unknown, slow and large ones did not let others share theirs.",
+    type: "counter",
+    labels: ["database", "reason"],
+    samples: (view) =>
+      databaseStats(view).flatMap((stats) =>
+        rideRefusals.map(([reason, count]) => ({ labels: { database: stats.database, reason }, value: stats[count] })),
+      ),
+  },
   perPlugin("pooler_plugin_calls_total", "Calls of a plugin's routing hook.", (plugin) => plugin.calls),
   perPlugin("pooler_plugin_errors_total", "Calls that failed: a panic, a verdict that is none.", (plugin) => plugin.errors),
   {

@@ -48,6 +48,7 @@ export function mergePools(snapshots: readonly WorkerSnapshot[]): PoolSnapshot[]
               serversActive: before.serversActive + pool.serversActive,
               serversIdle: before.serversIdle + pool.serversIdle,
               serversConnecting: before.serversConnecting + pool.serversConnecting,
+              riders: before.riders + pool.riders,
               serversResetting: before.serversResetting + pool.serversResetting,
               maxWaitUs: Math.max(before.maxWaitUs, pool.maxWaitUs),
             },

@@ -1,10 +1,11 @@
 // One database as clients ask for it: its shards and hosts, the pools to them, and which pool serves a route.
 import { PoolerError } from "../base/errors.js";
-import type { DatabaseConfig, HostConfig, UserConfig } from "../config/types.js";
+import type { DatabaseConfig, HostConfig, MultiplexConfig, UserConfig } from "../config/types.js";
 import type { ClusterView } from "../plugins/types.js";
 import { chooseReplica } from "../topology/choose-host.js";
 import { createHostState, type HostState } from "../topology/host-state.js";
 import { HostPool, type PoolContext, type ServerCredentials } from "./host-pool.js";
+import { createMultiplexCounters, Multiplex, type MultiplexCounters } from "./multiplex.js";
 
 /** Where a transaction goes. */
 export interface Route {
@@ -53,6 +54,9 @@ export class Database {
     binds: 0,
     errors: 0,
   };
+  /** Null: every statement has a server for itself. */
+  multiplex: Multiplex | null = null;
+  readonly multiplexCounters: MultiplexCounters = createMultiplexCounters();
   readonly #context: PoolContext;
   readonly #pools = new Map<string, HostPool>();
   /** The same by what sessions come with: no key is made for each query. Empty after a reload. */
@@ -103,6 +107,7 @@ export class Database {
     const state = (host: HostConfig, shard: number, role: "primary" | "replica"): HostState =>
       old.get(hostKey(host, shard, role)) ?? createHostState(host, shard, role);
     this.config = config;
+    this.#configureMultiplex(config.multiplex);
     this.#shards = config.shards.map(({ primary, replicas }, shard) => ({
       primary: state(primary, shard, "primary"),
       replicas: replicas.map((replica) => state(replica, shard, "replica")),
@@ -111,13 +116,19 @@ export class Database {
     const present = new Set(this.#shards.flatMap(({ primary, replicas }) => [primary, ...replicas]));
     for (const [key, pool] of this.#pools) {
       if (present.has(pool.options.host)) {
-        pool.reconfigure(config.poolSize, this.#maxWaiting);
+        pool.reconfigure(config.poolSize, this.#maxWaiting, this.multiplex);
       } else {
         this.#pools.delete(key); // first: its waiters go to the new one
         pool.retire();
       }
     }
     this.hostChanged();
+  }
+
+  #configureMultiplex(config: MultiplexConfig | null): void {
+    if (config === null || this.config.poolMode === "session") this.multiplex = null;
+    else if (JSON.stringify(config) !== JSON.stringify(this.multiplex?.config))
+      this.multiplex = new Multiplex(config, this.multiplexCounters);
   }
 
   owns(host: HostState): boolean {
@@ -210,6 +221,7 @@ export class Database {
         host,
         poolSize: this.config.poolSize,
         maxWaiting: this.#maxWaiting,
+        multiplex: this.multiplex,
       });
       if (this.paused) pool.pause();
       this.#pools.set(key, pool);

@@ -60,7 +60,7 @@ describe("who may wait", () => {
     });
     pool.forget(waiting[0] as (typeof waiting)[0]);
     expect(acquire().refused).toBeNull();
-    pool.reconfigure(1, 3);
+    pool.reconfigure(1, 3, null);
     expect([acquire().refused, acquire().refused?.error.code]).toEqual([null, "TOO_MANY_WAITING"]);
   });
 
@@ -270,7 +270,7 @@ describe("PAUSE", () => {
     host.settle();
     pool.pause();
     const heard: (PoolerError | null)[] = [];
-    pool.reconfigure(2, 0);
+    pool.reconfigure(2, 0, null);
     pool.withGreeting((error) => heard.push(error));
     expect(host.dialed).toHaveLength(0);
     host.refusal = null;
@@ -294,7 +294,7 @@ describe("a reload", () => {
     const { pool, host, acquire } = rig({ poolSize: 1 });
     const clients = [acquire(), acquire(), acquire()];
     host.settle();
-    pool.reconfigure(3, 0);
+    pool.reconfigure(3, 0, null);
     host.settle();
     expect(clients.every(({ server }) => server !== null)).toBe(true);
   });
@@ -304,7 +304,7 @@ describe("a reload", () => {
     const clients = [acquire(), acquire(), acquire(), acquire()];
     host.settle();
     clients[0]?.release(clock.nowMs());
-    pool.reconfigure(2, 0);
+    pool.reconfigure(2, 0, null);
     expect(host.openWires).toHaveLength(3);
     clients[1]?.release(clock.nowMs());
     expect(host.openWires).toHaveLength(2);
@@ -320,7 +320,7 @@ describe("a reload", () => {
     host.settle();
     password = "right";
     host.answer = greeting;
-    pool.reconfigure(2, 0);
+    pool.reconfigure(2, 0, null);
     const client = acquire();
     host.settle();
     expect(client.server).not.toBeNull();

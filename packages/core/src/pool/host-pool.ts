@@ -9,10 +9,13 @@ import type { Logger } from "../base/logger.js";
 import type { LimitsConfig, TimeoutsConfig, UserConfig } from "../config/types.js";
 import { openServer } from "../server/handshake.js";
 import { Server, type ServerOwner } from "../server/server.js";
+import type { StatementKind } from "../server/statement-kind.js";
 import { type Settings, sameSettings } from "../session/settings.js";
 import type { HostState } from "../topology/host-state.js";
 import type { WireEngine } from "../wire/wire.js";
 import { Admission } from "./admission.js";
+import type { Multiplex } from "./multiplex.js";
+import { Riding, type RidingPool, type WaitingRider } from "./riding.js";
 import type { SlotSource } from "./slot-source.js";
 import { type Queued, WaitQueue } from "./wait-queue.js";
 
@@ -21,6 +24,8 @@ export type NoServerCause = "time" | "host" | "replaced";
 
 export interface Waiter extends Queued {
   readonly settings: Settings;
+  /** Of a statement that may share a server (then it is a Rider); null: wants one for itself. */
+  readonly kind: StatementKind | null;
   /** Monotonic milliseconds. */
   waitingSinceMs: number;
   /** The server is its to lease. */
@@ -65,6 +70,8 @@ export interface HostPoolOptions {
   readonly poolSize: number;
   /** Clients that may wait, 0: no limit but what can be served within query_wait. */
   readonly maxWaiting: number;
+  /** Null: nobody shares a server. */
+  readonly multiplex: Multiplex | null;
 }
 
 /** A server that was not used for this long is not needed between two clients. */
@@ -72,7 +79,7 @@ const surplusIdleMs = 100;
 /** How many idle servers are looked at for one that has the client's settings already. */
 const settingsSearchDepth = 8;
 
-export class HostPool implements ServerOwner {
+export class HostPool implements ServerOwner, RidingPool {
   readonly options: HostPoolOptions;
   readonly servers = new Set<Server>();
   /** Last in, first out: the rest may go after their idle time. */
@@ -95,12 +102,32 @@ export class HostPool implements ServerOwner {
   #surplusUrgent = false;
   readonly #greetingWaiters: ((error: PoolerError | null) => void)[] = [];
   readonly #context: PoolContext;
+  /** Statements that share servers; null before multiplexing was ever asked for. */
+  #riding: Riding | null = null;
 
   constructor(context: PoolContext, options: HostPoolOptions) {
     this.#context = context;
     this.options = options;
     this.poolSize = options.poolSize;
     this.#admission.maxWaiting = options.maxWaiting;
+    this.#multiplex(options.multiplex);
+  }
+
+  /** A reload may end it while riders are on their way: they arrive. */
+  #multiplex(multiplex: Multiplex | null): void {
+    if (multiplex === null) return;
+    if (this.#riding !== null) this.#riding.multiplex = multiplex;
+    else this.#riding = new Riding(multiplex, this, this.#context.engine, this.#context.clock, this.#context.log);
+  }
+
+  /** May statements of this kind share its servers? */
+  allowsRides(kind: StatementKind): boolean {
+    return this.#riding?.allows(kind) ?? false;
+  }
+
+  /** Statements in flight on servers that they share. */
+  get riders(): number {
+    return this.#riding?.inFlight ?? 0;
   }
 
   get active(): number {
@@ -126,7 +153,19 @@ export class HostPool implements ServerOwner {
     if (error !== null) return error;
     waiter.waitingSinceMs = this.#context.clock.nowMs();
     this.waiters.push(waiter);
+    this.#riding?.soon();
     this.#openIfWanted();
+    return null;
+  }
+
+  /** A statement that may share a server: it gets its answer, or hears why not, later. Null, or an error when there is no server. */
+  ride(rider: WaitingRider): PoolerError | null {
+    // Those who came in this turn may find room yet.
+    const error = this.#unavailable() ?? this.#refusal(this.waiters.length === 0 ? 0 : (this.#riding?.room ?? 0));
+    if (error !== null) return error;
+    rider.waitingSinceMs = this.#context.clock.nowMs();
+    this.waiters.push(rider);
+    this.#riding?.soon();
     return null;
   }
 
@@ -157,6 +196,7 @@ export class HostPool implements ServerOwner {
     }
     this.#giveUpIdle(nowMs - surplusIdleMs);
     this.#admission.tick(nowMs, this.waiters.length);
+    this.#riding?.tick(nowMs);
     if (timeouts.queryWaitMs === 0) return;
     for (;;) {
       const waiter = this.waiters.first;
@@ -172,6 +212,7 @@ export class HostPool implements ServerOwner {
     this.paused = true;
     // As PgBouncer does: PAUSE is what comes before the server is stopped, which may wait for its clients.
     for (const server of [...this.idle]) server.close(null);
+    this.#riding?.soon();
   }
 
   resume(): void {
@@ -181,9 +222,10 @@ export class HostPool implements ServerOwner {
   }
 
   /** A reload. What could not be opened with the old credentials is tried again. */
-  reconfigure(poolSize: number, maxWaiting: number): void {
+  reconfigure(poolSize: number, maxWaiting: number, multiplex: Multiplex | null): void {
     this.poolSize = poolSize;
     this.#admission.maxWaiting = maxWaiting;
+    this.#multiplex(multiplex);
     this.#retryAtMs = 0;
     for (let excess = this.servers.size - poolSize; excess > 0 && this.idle.length > 0; excess--) this.idle[0]?.close(null);
     this.#openIfWanted();
@@ -291,11 +333,12 @@ export class HostPool implements ServerOwner {
   }
 
   /** Why nobody else may wait now. */
-  #refusal(): PoolerError | null {
+  /** `room`: so many of those who wait do so only until this turn ends. */
+  #refusal(room = 0): PoolerError | null {
     const { waiters, poolSize } = this;
     const { queryWaitMs } = this.#context.timeouts;
     // While it is paused nothing is served, and nobody knows for how long.
-    const refusal = this.#admission.refusal(waiters.length, this.paused ? 0 : queryWaitMs, poolSize);
+    const refusal = this.#admission.refusal(waiters.length - room, this.paused ? 0 : queryWaitMs, poolSize);
     if (refusal === null) return null;
     return new PoolerError(
       "TOO_MANY_WAITING",
@@ -329,18 +372,57 @@ export class HostPool implements ServerOwner {
   }
 
   #serveWaiters(): void {
-    while (!this.paused && this.waiters.length > 0 && this.idle.length > 0) {
-      const waiter = this.waiters.shift() as Waiter;
-      this.#admission.served(this.waiters.length);
-      const server = this.#takeIdle(waiter.settings) as Server;
-      waiter.onServer(server);
-    }
+    this.serveWaiters();
     this.#openIfWanted();
   }
 
-  /** Connections that would be used now. */
+  // --- RidingPool
+
+  serveWaiters(): void {
+    while (!this.paused && this.idle.length > 0) {
+      const waiter = this.waiters.first;
+      if (waiter === null) return;
+      if (waiter.kind !== null) {
+        this.#riding?.soon();
+        return;
+      }
+      this.waiters.shift();
+      this.#admission.served(this.waiters.length);
+      waiter.onServer(this.#takeIdle(waiter.settings) as Server);
+    }
+  }
+
+  takeIdle(settings: Settings): Server | null {
+    return this.#takeIdle(settings);
+  }
+
+  boarded(rider: Waiter): void {
+    this.waiters.remove(rider);
+    this.#admission.served(this.waiters.length);
+  }
+
+  openMore(): void {
+    this.#openIfWanted();
+  }
+
+  get wantedElsewhere(): number {
+    return this.#surplusUrgent ? this.#surplus : 0;
+  }
+
+  isSpent(server: Server, nowMs: number): boolean {
+    const { serverLifetimeMs } = this.#context.timeouts;
+    if (server.retired || this.servers.size > this.poolSize) return true;
+    return serverLifetimeMs > 0 && nowMs - server.connectedAtMs > serverLifetimeMs;
+  }
+
+  // --- Opening
+
+  /** Connections that would be used now. Who shares a server would have one of its own. */
   #wanted(): number {
-    return this.paused ? 0 : Math.max(this.waiters.length, this.#greetingWaiters.length > 0 || this.#probing ? 1 : 0);
+    const sharing = this.#riding?.behind ?? 0;
+    // With servers idle it is riders who wait, for the end of this turn.
+    const waiting = this.idle.length > 0 ? 0 : this.waiters.length;
+    return this.paused ? 0 : Math.max(waiting + sharing, this.#greetingWaiters.length > 0 || this.#probing ? 1 : 0);
   }
 
   #openIfWanted(): void {

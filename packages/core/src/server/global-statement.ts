@@ -2,6 +2,7 @@
 // by all clients. A server prepares it when it is first used there.
 import { Frontend } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
+import type { StatementKind } from "./statement-kind.js";
 
 export interface GlobalStatement {
   /** "pooler_17" */
@@ -13,6 +14,11 @@ export interface GlobalStatement {
   readonly parseMessage: Buffer;
   /** What it returns, by columnsOf(), once a server has said so. */
   columns: string | null;
+  /** Its text was read with standard_conforming_strings = on. */
+  readonly standardStrings: boolean;
+  /** What kind of statement it is, by the table of kinds that was asked last. */
+  kind: StatementKind | null;
+  kindBy: object | null;
 }
 
 let lastNumber = 0;
@@ -23,9 +29,19 @@ export function globalNameIn(message: string): string | null {
 }
 
 /** `sql` and `typeOids` are kept. Names are never used again within a process. */
-export function createGlobalStatement(sql: Buffer, typeOids: readonly number[]): GlobalStatement {
+export function createGlobalStatement(sql: Buffer, typeOids: readonly number[], standardStrings = true): GlobalStatement {
   const name = `pooler_${++lastNumber}`;
-  return { name, nameBytes: Buffer.from(name), sql, typeOids, parseMessage: parseMessage(name, sql, typeOids), columns: null };
+  return {
+    name,
+    nameBytes: Buffer.from(name),
+    sql,
+    typeOids,
+    parseMessage: parseMessage(name, sql, typeOids),
+    columns: null,
+    standardStrings,
+    kind: null,
+    kindBy: null,
+  };
 }
 
 export function parseMessage(name: string, sql: Buffer, typeOids: readonly number[]): Buffer {

@@ -57,6 +57,10 @@ export interface ExpectedReplies {
 /** Arrays that have grown larger are not kept. */
 const mostKept = 1024;
 
+function bringsReady(kind: number): boolean {
+  return kind === Expect.UNTIL_READY || kind === Expect.QUERY || kind === Expect.SYNC || kind < 0;
+}
+
 export class ReplyQueue {
   // Of the entries from #head up to #tail; what stands behind them is left over: cutting an array costs more than all of the rest.
   #kinds: number[] = [];
@@ -143,6 +147,7 @@ export class ReplyQueue {
     invariant(this.#head < this.#tail, "a reply was expected");
     this.#payloads[this.#head++] = null;
     if (this.#head === this.#tail) this.clear();
+    else if (this.#head >= mostKept) this.#movePopped();
   }
 
   /** The head's reply came whole. */
@@ -152,10 +157,14 @@ export class ReplyQueue {
     if (payload !== null && !Buffer.isBuffer(payload)) payload.done();
   }
 
-  /** The client sees nothing more of the unit, whose ReadyForQuery is the only one owed; nobody is told. */
+  /** The client sees nothing more of the unit at the head, up to its ReadyForQuery; nobody is told. */
   hideUnit(): void {
-    this.clear();
-    this.push(Expect.UNTIL_READY, Hide.ALL);
+    while (!bringsReady(this.headKind)) this.#head++;
+    if (this.#head === this.#tail) this.#tail++;
+    this.#kinds[this.#head] = Expect.UNTIL_READY;
+    this.#hides[this.#head] = Hide.ALL;
+    this.#payloads[this.#head] = null;
+    this.#statuses[this.#head] = 0;
   }
 
   /** What is owed behind the first `skip` entries, to be expected once more by addAll(). */
@@ -200,6 +209,21 @@ export class ReplyQueue {
     this.#hides = [];
     this.#payloads = [];
     this.#statuses = [];
+  }
+
+  /** A server that always owes something must not remember all that it ever owed. */
+  #movePopped(): void {
+    const count = this.#tail - this.#head;
+    for (let i = 0; i < count; i++) {
+      const from = this.#head + i;
+      this.#kinds[i] = this.#kinds[from] as number;
+      this.#hides[i] = this.#hides[from] as number;
+      this.#payloads[i] = this.#payloads[from] as Payload;
+      this.#statuses[i] = this.#statuses[from] as number;
+    }
+    for (let i = Math.max(count, this.#head); i < this.#tail; i++) this.#payloads[i] = null;
+    this.#head = 0;
+    this.#tail = count;
   }
 
   /** Nothing is owed and nothing is skipped: for a connection that begins anew. */

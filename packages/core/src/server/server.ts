@@ -8,7 +8,7 @@
 // Knows nothing of sessions beyond the Lessee interface, and of the pool beyond ServerOwner.
 import { invariant, PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
-import { readError, readParameterStatus } from "../protocol/backend.js";
+import { type ReadError, readError, readParameterStatus } from "../protocol/backend.js";
 import { Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { noSettings, type Settings } from "../session/settings.js";
@@ -40,6 +40,8 @@ export interface Lessee {
   /** Are settings expected to change now (SET, or the end of a transaction with SET LOCAL)? */
   readonly changesSettings: boolean;
   readonly passesNotifications: boolean;
+  /** Only whoever shares the server: an error came whose statement is sent again from elsewhere; its ReadyForQuery follows. */
+  runsAgain?(error: ReadError): boolean;
 }
 
 export interface ServerOwner {
@@ -136,6 +138,10 @@ export class Server implements WireReader, RelayTarget {
   /** The client has got the beginning of a message whose end has not come. */
   get insideMessage(): boolean {
     return this.#relay.insideMessage;
+  }
+
+  get isClosed(): boolean {
+    return this.state === "closed";
   }
 
   get cancelling(): boolean {
@@ -244,6 +250,7 @@ export class Server implements WireReader, RelayTarget {
       this.#relay.read(chunk, start, end);
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
+      if (this.isClosed) return; // what stands behind the message that ended it is for nobody
       if (error === this.#lastWords) {
         this.close(error);
         return;
@@ -311,7 +318,8 @@ export class Server implements WireReader, RelayTarget {
   }
 
   runsAgain(buffer: Buffer, start: number, end: number): boolean {
-    if (!this.retry.considers(this, readError(buffer, start + HEADER_BYTES, end))) return false;
+    const error = readError(buffer, start + HEADER_BYTES, end);
+    if (!this.retry.considers(this, error) && this.lessee?.runsAgain?.(error) !== true) return false;
     this.unnamed = null;
     return true;
   }

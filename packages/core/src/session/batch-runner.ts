@@ -4,9 +4,11 @@
 import { PoolerError } from "../base/errors.js";
 import type { Route } from "../pool/database.js";
 import type { HostPool, NoServerCause } from "../pool/host-pool.js";
+import { Refusal } from "../pool/multiplex.js";
 import { writeReadyForQuery } from "../protocol/backend.js";
-import { Frontend, TransactionStatus } from "../protocol/codes.js";
+import { Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { cancelServer } from "../server/cancel.js";
+import type { LostHow } from "../server/carriage.js";
 import { Expect, Hide } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import type { Batch } from "./batch.js";
@@ -17,6 +19,7 @@ import { HeldTransaction } from "./held-transaction.js";
 import { planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
 import { endsWithSync, messageOf, Refusals } from "./refusals.js";
+import { findKind, type Ride } from "./ride.js";
 import type { Session } from "./session.js";
 import { leavesOpen, noEffects, type SessionEffect } from "./session-effects.js";
 import { sameSettings, settingsDifference } from "./settings.js";
@@ -34,6 +37,8 @@ export class BatchRunner {
   /** The batch that runs has had its Sync sent. */
   syncSent = false;
   readonly refusals: Refusals;
+  /** The batch that runs shares a server, or waits for one to share. */
+  ride: Ride | null = null;
   /** While a transaction has settings of its own, its statements are nobody else's. */
   reading: string | null = null;
   #session: Session | null;
@@ -46,6 +51,8 @@ export class BatchRunner {
   #setsLocally = false;
   /** The unit that runs was only prepared, with a transaction held. */
   #prepareOnly = false;
+  /** The transaction may have changed tables. */
+  #changesSchema = false;
   /** A cancel request came before the batch was sent. */
   #cancelled = false;
   /** The unit that runs ends without a ReadyForQuery for the client. */
@@ -93,6 +100,8 @@ export class BatchRunner {
     this.#forgetUndone();
     this.#transactionAtMs = 0;
     this.#restarts = 0;
+    this.#changesSchema = false;
+    this.ride = null;
   }
 
   /** Are settings expected to change now? */
@@ -111,7 +120,7 @@ export class BatchRunner {
     this.session.database.counters.queries++;
     let toServer: boolean;
     try {
-      if (buffer[start] === Frontend.QUERY) toServer = planQuery(this.session, batch);
+      if (buffer[start] === Frontend.QUERY) toServer = this.#ridesUnplanned(batch) || planQuery(this.session, batch);
       else if (buffer[start] === Frontend.FUNCTION_CALL) toServer = this.#planFunctionCall(batch);
       else toServer = planExtended(this.session, batch);
     } catch (error) {
@@ -152,6 +161,53 @@ export class BatchRunner {
     return true;
   }
 
+  /** A simple query that may share a server needs no other plan when there is nothing to choose and nobody to ask. */
+  #ridesUnplanned(batch: Batch): boolean {
+    const { session } = this;
+    const { multiplex, singleTarget } = session.database;
+    if (multiplex === null || session.server !== null || session.context.router !== null || !singleTarget) return false;
+    if (batch.end - batch.start < HEADER_BYTES + 1 || batch.buffer[batch.end - 1] !== 0) return false;
+    batch.simple = true;
+    batch.kind = findKind(session, batch, multiplex);
+    batch.endsWithSync = true;
+    batch.judged = true;
+    if (batch.kind === null) return false;
+    session.statements.delete(""); // a simple query drops the unnamed statement
+    batch.route = onlyRoute;
+    batch.writes = batch.kind.certainty.writes;
+    return true;
+  }
+
+  /** It may share a server, and waits for one now. */
+  #rides(batch: Batch, pool: HostPool): boolean {
+    const { session } = this;
+    const { multiplex } = session.database;
+    if (multiplex === null || !session.transactionMode || batch.rode) return false;
+    if (!batch.judged) {
+      batch.judged = true;
+      if (!batch.unclear && !batch.pins && !batch.setsLocally && batch.effects.length === 0 && batch.rewritten === null)
+        batch.kind = findKind(session, batch, multiplex);
+    }
+    if (batch.kind === null) return false;
+    if (!pool.allowsRides(batch.kind)) {
+      multiplex.refuse(Refusal.RELATION);
+      return false;
+    }
+    batch.rode = true;
+    if (this.#batch !== batch) batch.keep(session.context.memory, session.surrendersUnit);
+    this.#batch = null;
+    multiplex.counters.rides++;
+    const ride = session.context.rides.take();
+    ride.begin(this, batch, pool);
+    this.ride = ride;
+    session.state = "riding";
+    const error = pool.ride(ride);
+    if (error === null) return true;
+    session.state = "idle";
+    this.refusals.refuse(ride.takeBatch(), error);
+    return true;
+  }
+
   #start(batch: Batch): void {
     const { server } = this.session;
     if (server !== null) {
@@ -169,6 +225,7 @@ export class BatchRunner {
       return;
     }
     this.#pool = pool;
+    if (this.#rides(batch, pool)) return;
     const found = pool.acquire(this.session);
     if (found instanceof PoolerError) {
       this.refusals.refuse(batch, found);
@@ -302,6 +359,7 @@ export class BatchRunner {
     this.#statusBefore = held !== null && !prepareOnly ? TransactionStatus.IN_TRANSACTION : server.status;
     this.#effects = this.session.batchOpen ? [...this.#effects, ...batch.effects] : batch.effects;
     if (batch.unclear) server.unknownState = true;
+    if (batch.changesSchema) this.#changesSchema = true;
     if (batch.pins) this.session.pinned = true;
     if (batch.writes) this.session.routeWrites = true;
     if (batch.setsLocally || (held !== null && !prepareOnly)) this.#setsLocally = true;
@@ -358,6 +416,10 @@ export class BatchRunner {
       this.reading = null;
       if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.session.wroteAtMs = nowMs;
       this.#setsLocally = false;
+      if (this.#changesSchema) {
+        this.#changesSchema = false;
+        if (this.session.database.multiplex !== null) this.session.database.multiplex.schema++;
+      }
       if (!sameSettings(this.session.tracker.applied, this.session.settings)) this.session.tellStartupSettings();
       if (this.session.transactionMode && !this.session.pinned) this.release(false, nowMs);
     }
@@ -439,6 +501,62 @@ export class BatchRunner {
     this.session.pump();
   }
 
+  // --- Batches that share a server
+
+  rideEnded(batch: Batch, status: number, failed: boolean, boardedAtMs: number, nowMs: number): void {
+    const { session } = this;
+    const { counters } = session.database;
+    counters.queryMs += nowMs - session.requestAtMs;
+    counters.transactions++;
+    counters.transactionMs += nowMs - boardedAtMs;
+    if (failed) counters.errors++;
+    session.readyAtMs = nowMs;
+    session.localPortals = null;
+    if (batch.writes && batch.route?.role === "primary") session.wroteAtMs = nowMs;
+    // It opened a transaction, against all that was known of it, and that is gone with its server.
+    if (status !== TransactionStatus.IDLE) session.held = HeldTransaction.lost(null);
+    session.context.batches.giveBack(batch);
+    session.state = "idle";
+    session.pump();
+  }
+
+  /** The pool has no server for it. */
+  rideRefused(batch: Batch, error: PoolerError, cause: NoServerCause): void {
+    batch.rode = false;
+    this.#batch = batch;
+    this.onNoServer(error, cause);
+  }
+
+  /** Nothing of it took effect: it runs by itself. */
+  rideAgain(batch: Batch): void {
+    const { session } = this;
+    if (session.database.multiplex !== null) session.database.multiplex.counters.again++;
+    session.state = "idle";
+    this.#batch = batch;
+    this.#start(batch);
+    session.pump();
+  }
+
+  rideLost(batch: Batch, error: PoolerError, how: LostHow, broken: boolean, writes: boolean): void {
+    const { session } = this;
+    if (broken) {
+      this.giveBack(batch);
+      session.breakOff();
+      return;
+    }
+    if (how !== "running" && !writes && session.database.config.multiplex?.retryReads !== false) {
+      this.rideAgain(batch);
+      return;
+    }
+    session.state = "idle";
+    this.refusals.refuse(batch, how === "running" ? error : lostBehind(error, how, writes));
+    session.pump();
+  }
+
+  sendCancel(server: Server, pool: HostPool | null): void {
+    this.#cancelServer(server, pool);
+  }
+
   /** The transaction is over: the server goes back. */
   release(halfway = false, nowMs = this.session.context.clock.nowMs()): void {
     const { server } = this.session;
@@ -497,8 +615,13 @@ export class BatchRunner {
       session.state = "idle";
       this.refusals.refuse(this.#batch as Batch, cancelled());
       session.pump();
+    } else if (this.ride !== null) {
+      if (!this.ride.cancel()) return;
+      session.state = "idle";
+      this.refusals.refuse(this.ride.takeBatch(), cancelled());
+      session.pump();
     } else if (session.state === "active" && session.server !== null) {
-      this.#cancelServer(session.server);
+      this.#cancelServer(session.server, this.#pool);
     } else if (session.state === "preparing" || session.state === "verifying") {
       this.#cancelled = true; // what is to be stopped has not been sent
     }
@@ -509,22 +632,44 @@ export class BatchRunner {
     const { session } = this;
     if (stateBefore === "waiting") this.#pool?.forget(session);
     if (this.#batch !== null) this.giveBack(this.#batch);
+    this.ride?.leave();
     const { server } = session;
     if (server === null) return;
     // COMMIT AND CHAIN may have kept settings in the transaction that is rolled back now.
     const isSettled = sameSettings(server.settings, session.tracker.applied);
     if (session.pinned || !session.transactionMode || !isSettled) server.unknownState = true;
-    if (stateBefore === "active") this.#cancelServer(server);
+    if (stateBefore === "active") this.#cancelServer(server, this.#pool);
     this.release(session.batchOpen || this.copyIn);
   }
 
-  #cancelServer(server: Server): void {
-    const { host, port, tls } = this.#pool?.options.host.config ?? {};
+  #cancelServer(server: Server, pool: HostPool | null): void {
+    const { host, port, tls } = pool?.options.host.config ?? {};
     if (host === undefined || port === undefined || tls === undefined) return;
     const { context } = this.session;
     context.totals.cancelsSent++;
     cancelServer(context.engine, server, { host, port, tls, timeoutMs: context.config.timeouts.serverConnectMs });
   }
+}
+
+/** Where there is one server and no plugin. */
+const onlyRoute: Route = { shard: 0, role: "primary" };
+
+/** For a statement behind the one that ran when their server was lost or given up. */
+function lostBehind(error: PoolerError, how: LostHow, writes: boolean): PoolerError {
+  if (how === "undone") {
+    return new PoolerError("SERVER_LOST", "the statement was rolled back with the connection that it shared; it can be run again", {
+      sqlstate: "40001",
+      detail: error.message,
+    });
+  }
+  return writes
+    ? new PoolerError("SERVER_LOST", "the connection was lost before the statement was answered: whether it took effect is not known", {
+        sqlstate: "08007",
+        detail: error.message,
+      })
+    : new PoolerError("SERVER_LOST", "the connection was lost before the statement was answered; it can be run again", {
+        detail: error.message,
+      });
 }
 
 function cancelled(): PoolerError {

@@ -6,6 +6,7 @@ import type { Route } from "../pool/database.js";
 import { copyBytes } from "../protocol/message-writer.js";
 import { RouteDraft } from "../router/router.js";
 import type { GlobalStatement } from "../server/global-statement.js";
+import type { StatementKind } from "../server/statement-kind.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import type { ColumnsPromise } from "./columns.js";
 import { inboxBytes } from "./intake.js";
@@ -103,6 +104,14 @@ export class Batch {
   readonly unverified: ColumnsPromise[] = [];
   /** The plugins have seen it. */
   shown = false;
+  /** It may share a server with others. */
+  kind: StatementKind | null = null;
+  /** Tables may be others afterwards. */
+  changesSchema = false;
+  /** Whether it may share was asked. */
+  judged = false;
+  /** It has shared a server, or tried to: it does not again. */
+  rode = false;
   /** Counts for the statistics. */
   parses = 0;
   binds = 0;
@@ -132,6 +141,10 @@ export class Batch {
     this.refusal = null;
     if (this.unverified.length > 0) this.unverified.length = 0; // cutting an array costs, also where there is nothing
     this.shown = false;
+    this.kind = null;
+    this.changesSchema = false;
+    this.judged = false;
+    this.rode = false;
     this.parses = 0;
     this.binds = 0;
   }

@@ -163,7 +163,7 @@ export class StatementRegistry {
     const lexed = this.#lexed;
     lex(sql, 0, sql.length, standardStrings, lexed);
     const info: StatementInfo = {
-      global: createGlobalStatement(sql, typeOids),
+      global: createGlobalStatement(sql, typeOids, standardStrings),
       command: lexed.count === 0 ? 0 : (lexed.commands[0] as number),
       count: lexed.count,
       hazards: lexed.hazards,

@@ -14,6 +14,7 @@ import { BatchStock } from "./batch.js";
 import { StatementRegistry } from "./client-statements.js";
 import { IntakeStock } from "./intake.js";
 import type { MessageMemory } from "./message-memory.js";
+import { RideStock } from "./ride.js";
 import { RunnerStock } from "./runner-stock.js";
 
 export interface SessionTotals {
@@ -38,6 +39,7 @@ export interface SessionContext {
   readonly batches: BatchStock;
   readonly runners: RunnerStock;
   readonly intakes: IntakeStock;
+  readonly rides: RideStock;
   /** For what the pooler says to clients itself: used and sent within one call. */
   readonly reply: MessageWriter;
   /** For what goes to servers: used and sent within one call. */
@@ -55,11 +57,15 @@ export interface SessionContext {
 export function createSessionScratch(
   config: PoolerConfig,
   memory: MessageMemory,
-): Pick<SessionContext, "registry" | "memory" | "batches" | "runners" | "intakes" | "reply" | "request" | "lexed" | "parse" | "bind"> {
+): Pick<
+  SessionContext,
+  "registry" | "memory" | "batches" | "rides" | "runners" | "intakes" | "reply" | "request" | "lexed" | "parse" | "bind"
+> {
   return {
     registry: new StatementRegistry(config.limits.maxCachedStatements),
     memory,
     batches: new BatchStock(memory),
+    rides: new RideStock(),
     runners: new RunnerStock(),
     intakes: new IntakeStock(memory),
     reply: new MessageWriter(),

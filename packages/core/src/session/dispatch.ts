@@ -374,11 +374,11 @@ class Described implements ReplyWatcher {
   skipped(): void {}
 }
 
-function writeDescribe(global: GlobalStatement, out: MessageWriter): void {
+export function writeDescribe(global: GlobalStatement, out: MessageWriter): void {
   out.begin(Frontend.DESCRIBE).byte(STATEMENT).bytes(global.nameBytes).byte(0).end();
 }
 
-function writeBind(batch: Batch, op: Op, global: GlobalStatement, out: MessageWriter): void {
+export function writeBind(batch: Batch, op: Op, global: GlobalStatement, out: MessageWriter): void {
   const { buffer } = batch;
   const portalStart = op.start + HEADER_BYTES;
   out
@@ -401,7 +401,7 @@ function writeBind(batch: Batch, op: Op, global: GlobalStatement, out: MessageWr
   out.bytes(buffer, op.resultFormatsStart, op.end).end();
 }
 
-class HiddenParse implements ReplyWatcher {
+export class HiddenParse implements ReplyWatcher {
   readonly #server: Server;
   readonly #global: GlobalStatement;
 

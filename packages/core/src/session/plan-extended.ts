@@ -8,7 +8,7 @@ import { cstringEnd } from "../protocol/frontend.js";
 import { readInt32 } from "../protocol/message-writer.js";
 import type { GlobalStatement } from "../server/global-statement.js";
 import { decoderOf } from "../sql/encodings.js";
-import { Command, LexFlag } from "../sql/lexer.js";
+import { Command, isSchemaCommand, LexFlag } from "../sql/lexer.js";
 import { parseBegin } from "../sql/transaction-statements.js";
 import { askContext, isRoutable } from "./asking.js";
 import { type Batch, type Op, REFUSED } from "./batch.js";
@@ -356,6 +356,7 @@ function judge(session: Session, batch: Batch): void {
     hazards |= bound === null ? info.hazards : info.hazards & ~info.effects.carried;
     if (bound !== null && bound.length > 0) batch.effects = batch.effects.length === 0 ? bound : [...batch.effects, ...bound];
     batch.unclear ||= info.effects.unclear;
+    batch.changesSchema ||= isSchemaCommand(info.command);
   }
   if (hazards === 0 || !session.transactionMode || session.pinned) return;
   const verdict = judgeHazards(hazards, session.database.config.onSessionState, several > 1 || session.inTransaction || session.batchOpen);

@@ -4,7 +4,7 @@ import type { ChainDecision } from "../plugins/types.js";
 import { writeEmpty } from "../protocol/backend.js";
 import { Backend, HEADER_BYTES } from "../protocol/codes.js";
 import type { Router } from "../router/router.js";
-import { Command, type Lexed, LexFlag, lex } from "../sql/lexer.js";
+import { Command, changesSchema, type Lexed, LexFlag, lex } from "../sql/lexer.js";
 import type { LiftedStatement, Statement } from "../sql/statement.js";
 import { parseBegin } from "../sql/transaction-statements.js";
 import { ask, askContext, isRoutable } from "./asking.js";
@@ -55,6 +55,7 @@ export function planQuery(session: Session, batch: Batch): boolean {
   batch.setsLocally = (lexed.flags & LexFlag.HAS_SET_LOCAL) !== 0;
   const sets = (lexed.flags & LexFlag.HAS_SET) !== 0 || carried !== 0;
   batch.unclear = unclear || (effects.length > 1 && sets && (lexed.flags & LexFlag.HAS_TRANSACTION_CONTROL) !== 0);
+  batch.changesSchema = changesSchema(lexed);
   const hazards = lexed.hazards & ~carried;
   if (session.transactionMode && !session.pinned && hazards !== 0) {
     const verdict = judgeHazards(hazards, session.database.config.onSessionState, lexed.count > 1 || session.inTransaction);

@@ -32,7 +32,7 @@ import { endsWithSync } from "./refusals.js";
 import { SettingsTracker } from "./session-effects.js";
 import { changesReading, type Settings } from "./settings.js";
 
-export type SessionState = "idle" | "waiting" | "preparing" | "verifying" | "active" | "closed";
+export type SessionState = "idle" | "waiting" | "preparing" | "verifying" | "active" | "riding" | "closed";
 
 export interface SessionOptions {
   readonly id: number;
@@ -152,6 +152,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
     return this.#runner?.reading ?? this.settings.reading;
   }
 
+  /** A client that waits itself wants a server for itself; what may share one is a Ride. */
+  get kind(): null {
+    return null;
+  }
+
   get transactionMode(): boolean {
     return this.database.config.poolMode === "transaction";
   }
@@ -247,6 +252,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
 
   onDrain(): void {
     this.server?.resumeReading();
+    this.#runner?.ride?.resume();
     this.pump();
   }
 
@@ -363,6 +369,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
     this.#rest();
   }
 
+  /** A batch that shared a server, or waited for one, is over. */
+  onRideOver(): void {
+    this.#rest();
+  }
+
   #running(): BatchRunner {
     this.#runner ??= this.context.runners.take(this);
     return this.#runner;
@@ -418,7 +429,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
   /** Tell the client why, unless it is in the middle of a message, and close. */
   fatal(error: PoolerError): void {
     if (this.state === "closed") return;
-    if (!this.server?.insideMessage) {
+    if (!this.server?.insideMessage && !this.#runner?.ride?.insideMessage) {
       writePoolerError(this.context.reply.reset(), error, "FATAL");
       this.sendReply();
     }

@@ -9,11 +9,13 @@ export interface Settings {
   readonly entries: ReadonlyMap<string, string>;
   /** Equal for settings by which a statement's text, when it is parsed, comes to mean the same. */
   readonly reading: string;
+  /** Statements have time limits of the session's own. */
+  readonly limitsTime: boolean;
   /** Transactions that do not say otherwise are serializable: a hot standby refuses them. */
   readonly serializable: boolean;
 }
 
-export const noSettings: Settings = { key: "", entries: new Map(), reading: "", serializable: false };
+export const noSettings: Settings = { key: "", entries: new Map(), reading: "", limitsTime: false, serializable: false };
 
 /**
  * Constants are read when a statement is parsed, not when it runs. search_path is not here: PostgreSQL itself looks whether
@@ -43,7 +45,8 @@ function settingsOf(entries: ReadonlyMap<string, string>): Settings {
   const names = [...entries.keys()].sort();
   const keyOf = (chosen: readonly string[]): string => chosen.map((name) => `${name}\0${entries.get(name)}`).join("\0");
   const serializable = /serializable/i.test(entries.get("default_transaction_isolation") ?? "");
-  return { key: keyOf(names), entries, reading: keyOf(names.filter(changesReading)), serializable };
+  const limitsTime = names.some((name) => name.endsWith("_timeout"));
+  return { key: keyOf(names), entries, limitsTime, reading: keyOf(names.filter(changesReading)), serializable };
 }
 
 export function withSetting(settings: Settings, name: string, statement: string): Settings {

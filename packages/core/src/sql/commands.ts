@@ -71,6 +71,25 @@ export const Command = {
   REASSIGN: 55,
 } as const;
 
+/** May the statement make, change or drop tables? What functions do is not known. */
+export function isSchemaCommand(command: number): boolean {
+  switch (command) {
+    case Command.OTHER:
+    case Command.CREATE:
+    case Command.ALTER:
+    case Command.DROP:
+    case Command.CALL:
+    case Command.DO:
+    case Command.EXECUTE:
+    case Command.IMPORT:
+    case Command.COMMIT_PREPARED:
+    case Command.SECURITY:
+      return true;
+    default:
+      return false;
+  }
+}
+
 interface Keyword {
   readonly bytes: Uint8Array;
   readonly command: number;

@@ -4,7 +4,7 @@
 //
 // For client encodings in which every byte below 0x80 is ASCII (UTF8, LATIN*, WIN*, EUC_*, SQL_ASCII ...). In SJIS, BIG5, GBK,
 // UHC and GB18030 the second byte of a character can be a backslash (it matters in E'' strings), in JOHAB a semicolon.
-import { Command, classify, isChained, nextToken, wordEnd } from "./commands.js";
+import { Command, classify, isChained, isSchemaCommand, nextToken, wordEnd } from "./commands.js";
 import {
   Hazard,
   hazardsOfCommand,
@@ -33,7 +33,7 @@ import {
   word,
 } from "./lexical.js";
 
-export { Command } from "./commands.js";
+export { Command, isSchemaCommand } from "./commands.js";
 export { Hazard } from "./hazards.js";
 
 /** Statements of one text that are kept one by one; of further ones only hazards and flags are. */
@@ -130,6 +130,12 @@ const BEGIN = word("begin");
 const ATOMIC = word("atomic");
 const END = word("end");
 const UESCAPE = word("uescape");
+
+/** Does the text hold a statement after which tables may be others? */
+export function changesSchema(lexed: Lexed): boolean {
+  for (let i = 0; i < lexed.count && i < MAX_LEXED; i++) if (isSchemaCommand(lexed.commands[i] as number)) return true;
+  return lexed.overflow;
+}
 
 /** Scans buffer[start, end), which must not include the terminating NUL. Never throws. */
 export function lex(buffer: Buffer, start: number, end: number, standardStrings: boolean, out: Lexed): void {

@@ -155,10 +155,34 @@ export interface PoolSnapshot {
   readonly serversIdle: number;
   readonly serversConnecting: number;
   readonly serversResetting: number;
+  /** Statements in flight on servers that they share. */
+  readonly riders: number;
   readonly maxWaitUs: number;
 }
 
-export interface DatabaseStats {
+/** What became of statements that may share server connections. */
+export interface MultiplexStats {
+  readonly rides: number;
+  readonly ridesBehind: number;
+  readonly ridesAgain: number;
+  readonly ridesMoved: number;
+  readonly ridesTakenOut: number;
+  readonly refusedSession: number;
+  readonly refusedTimeout: number;
+  readonly refusedBatch: number;
+  readonly refusedKind: number;
+  readonly refusedInto: number;
+  readonly refusedLocks: number;
+  readonly refusedFunction: number;
+  readonly refusedExcluded: number;
+  readonly refusedWrite: number;
+  readonly refusedRelation: number;
+  readonly refusedUnknown: number;
+  readonly refusedSlow: number;
+  readonly refusedLarge: number;
+}
+
+export interface DatabaseStats extends MultiplexStats {
   readonly database: string;
   readonly transactions: number;
   readonly queries: number;

@@ -3,6 +3,7 @@ import { performance } from "node:perf_hooks";
 import type { PluginChain } from "../plugins/types.js";
 import type { Database } from "../pool/database.js";
 import type { HostPool } from "../pool/host-pool.js";
+import { type MultiplexCounters, Refusal } from "../pool/multiplex.js";
 import { TransactionStatus } from "../protocol/codes.js";
 import type { Server } from "../server/server.js";
 import type { SessionContext } from "../session/context.js";
@@ -12,6 +13,7 @@ import type {
   ClientSnapshot,
   DatabaseStats,
   HostSnapshot,
+  MultiplexStats,
   PoolSnapshot,
   ServerSnapshot,
   WorkerSnapshot,
@@ -72,6 +74,7 @@ function stateOf(session: Session): ClientSnapshot["state"] {
     case "preparing":
     case "verifying":
     case "active":
+    case "riding":
       return "active";
     default:
       return session.inTransaction ? "idle_in_transaction" : "idle";
@@ -144,6 +147,7 @@ function poolOf(pool: HostPool, database: Database, context: SessionContext): Po
     serversIdle: pool.idle.length,
     serversConnecting: pool.connecting,
     serversResetting: resetting,
+    riders: pool.riders,
     maxWaitUs: first === null ? 0 : us(context.clock.nowMs() - first.waitingSinceMs),
   };
 }
@@ -164,6 +168,31 @@ function statsOf(database: Database): DatabaseStats {
     serverParses: counters.serverParses,
     binds: counters.binds,
     errors: counters.errors,
+    ...multiplexStatsOf(database.multiplexCounters),
+  };
+}
+
+function multiplexStatsOf({ rides, behind, again, moved, takenOut, refused }: MultiplexCounters): MultiplexStats {
+  const count = (reason: number): number => refused[reason] ?? 0;
+  return {
+    rides,
+    ridesBehind: behind,
+    ridesAgain: again,
+    ridesMoved: moved,
+    ridesTakenOut: takenOut,
+    refusedSession: count(Refusal.SESSION),
+    refusedTimeout: count(Refusal.TIMEOUT),
+    refusedBatch: count(Refusal.BATCH),
+    refusedKind: count(Refusal.KIND),
+    refusedInto: count(Refusal.INTO),
+    refusedLocks: count(Refusal.LOCKS),
+    refusedFunction: count(Refusal.FUNCTION),
+    refusedExcluded: count(Refusal.EXCLUDED),
+    refusedWrite: count(Refusal.WRITE),
+    refusedRelation: count(Refusal.RELATION),
+    refusedUnknown: count(Refusal.UNKNOWN),
+    refusedSlow: count(Refusal.SLOW),
+    refusedLarge: count(Refusal.LARGE),
   };
 }
 

@@ -56,7 +56,8 @@ export function createStreamsEngine(log: Logger): WireEngine {
     },
     keepTime() {},
     defer(what) {
-      queueMicrotask(() => {
+      // Node reads all sockets that have something first.
+      setImmediate(() => {
         try {
           what.onDeferred();
         } catch (error) {
