@@ -35,7 +35,7 @@ const result = (rows: readonly Row[], more: Partial<BenchResult> = {}): BenchRes
   startedAt: "2026-01-02T03:04:05.678Z",
   durationSeconds: 60,
   isComplete: true,
-  machine: { cpu: "A processor", cores: 2, memoryMb: 8192, platform: "linux-x64", kernel: "6.1" },
+  machine: { cpu: "A processor", cores: 2, memoryMb: 8192, platform: "linux-x64", kernel: "6.1", loadAverage: 0.1 },
   versions: { pooler: "1.0.0", pgbouncer: "1.25.2" },
   settings: { rounds: 7, seconds: 5, poolSize: 10, scale: 10 },
   rows,

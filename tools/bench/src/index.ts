@@ -20,6 +20,9 @@ import type { Case } from "./scenarios/scenario.js";
 import { createTransferTables } from "./scenarios/transfer-scenarios.js";
 import { formatNumber, groupTitle, peerLabel, report } from "./table.js";
 
+/** A load of more than this for each core comes from somebody who will be in the way. */
+const busyShare = 0.5;
+
 /** Resolves with the exit code: 0 measured, 1 something could not be measured, 2 wrong arguments, 130 interrupted. */
 export async function runBench(args: readonly string[]): Promise<number> {
   const names = [...allScenarios.map(({ name }) => name), memoryScenarioName];
@@ -47,6 +50,7 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
   }
   if (options.jsonFile !== undefined) checkWritable(options.jsonFile);
   const startedAt = new Date();
+  const machine = describeMachine();
   const beginMs = performance.now();
   const pgbench = findPgbench(options.pgbench);
   const lineUp = findLineUp(options);
@@ -56,6 +60,9 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
     throw new BenchError("There is nothing to measure: none of these scenarios has one of these protocols.");
   }
   for (const note of lineUp.notes) say(note);
+  if (machine.loadAverage > machine.cores * busyShare) {
+    say(`This machine is busy (load ${machine.loadAverage} on ${machine.cores} cores): figures and their ratios will scatter.`);
+  }
   const releases: (() => Promise<void>)[] = [];
   const collector = createCollector();
   let memory: readonly MemoryRow[] = [];
@@ -124,7 +131,7 @@ async function measure(options: BenchOptions, interruption: Interruption): Promi
     startedAt: startedAt.toISOString(),
     durationSeconds: Math.round((performance.now() - beginMs) / 1000),
     isComplete,
-    machine: describeMachine(),
+    machine,
     versions: { ...lineUp.versions, postgresql: serverVersion, pgbench: pgbench.version },
     settings: { rounds: options.rounds, seconds: options.seconds, poolSize: options.poolSize, scale: options.scale },
     rows: collector.rows(),

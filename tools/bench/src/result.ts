@@ -80,4 +80,6 @@ export interface Machine {
   readonly memoryMb: number;
   readonly platform: string;
   readonly kernel: string;
+  /** Of the minute before the benchmark began. */
+  readonly loadAverage: number;
 }
