@@ -45,6 +45,8 @@ class Target implements IntakeTarget {
   /** What it was refused the memory for. */
   noRoom: number | null = null;
   readonly log: string[] = [];
+  /** In how many pieces CopyData was passed on. */
+  pieces = 0;
   #copied: Buffer[] = [];
 
   get ready(): boolean {
@@ -63,6 +65,7 @@ class Target implements IntakeTarget {
   }
 
   onCopyBytes(buffer: Buffer, start: number, end: number): void {
+    this.pieces++;
     this.#copied.push(Buffer.from(buffer.subarray(start, end)));
   }
 
@@ -208,6 +211,17 @@ describe("limits", () => {
   test("in the middle of COPY only COPY's own messages are taken", () => {
     for (const bytes of [query("SELECT 1"), parse("a"), message(Frontend.FUNCTION_CALL, "x")])
       expect(() => run(Buffer.concat([query("COPY"), data("1"), bytes]), [])).toThrow("during COPY");
+  });
+
+  test("the CopyData of a chunk are passed on in one piece, and what ends them by itself", () => {
+    const target = new Target();
+    target.copyIn = target.passesCopyData = true;
+    const intake = new Intake(target, limits, createMemory());
+    const row = Buffer.concat([header("d", 8), Buffer.from("row\n")]);
+    const done = header("c", 4);
+    const chunk = Buffer.concat([row, row, row, done, row.subarray(0, 3)]);
+    intake.take(chunk, 0, chunk.length);
+    expect([target.pieces, target.log.length]).toEqual([1, 2]);
   });
 
   test("a message of exactly the limit is taken, and a CopyData of any size", () => {

@@ -217,11 +217,12 @@ export class Intake implements MemoryTaker {
       const type = buffer[at] as number;
       const stop = at + 1 + this.#checkedLength(type, readInt32(buffer, at + 1));
       if (type === Frontend.COPY_DATA) {
-        // Passed on as it comes; after a COPY that failed it is dropped.
-        const upTo = Math.min(stop, end);
+        // Passed on as it comes, and with all that stands behind it; after a COPY that failed it is dropped.
+        const behind = this.#copyDataEnd(buffer, stop, end);
+        const upTo = Math.min(behind, end);
         this.#passing = target.passesCopyData;
         if (this.#passing) target.onCopyBytes(buffer, at, upTo);
-        this.#rest = stop - upTo;
+        this.#rest = behind - upTo;
         at = upTo;
         continue;
       }
@@ -247,6 +248,14 @@ export class Intake implements MemoryTaker {
       target.onUnit(buffer, at, unitEnd);
       at = unitEnd;
     }
+    return at;
+  }
+
+  /** End of the CopyData that follow each other from `start` on; the last one may go on behind `end`. */
+  #copyDataEnd(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    while (end - at >= HEADER_BYTES && buffer[at] === Frontend.COPY_DATA)
+      at += 1 + this.#checkedLength(Frontend.COPY_DATA, readInt32(buffer, at + 1));
     return at;
   }
 

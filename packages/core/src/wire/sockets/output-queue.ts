@@ -2,6 +2,8 @@
 import { addressOfBuffer } from "./system.js";
 
 const leastBytes = 16 * 1024;
+/** A larger one is not worth keeping for the next who needs one. */
+const keptBytes = 256 * 1024;
 
 //   |  gone  |  queued            |  room  |
 //   0        start                end      buffer.length
@@ -30,6 +32,13 @@ export class OutputQueue {
     if (this.#end + count > this.#buffer.length) this.#makeRoom(count);
     source.copy(this.#buffer, this.#end, start, end);
     this.#end += count;
+  }
+
+  /** Nothing is left of what was queued. Answers whether it is of a size that is worth keeping. */
+  clear(): boolean {
+    this.#start = 0;
+    this.#end = 0;
+    return this.#buffer.length <= keptBytes;
   }
 
   /** The first `count` bytes have gone out. */

@@ -38,13 +38,24 @@ export interface WireShared {
   /** The last buffer that was written from, beside the chunk: mostly it is one and the same. Kept, so that its address stays its own. */
   source: Buffer;
   sourceAddress: number;
+  /** The last queue that was emptied: a peer that is a little slow needs one again and again. */
+  spareQueue: OutputQueue | null;
 }
 
 export function createWireShared(parts: Pick<WireShared, "system" | "poller" | "log" | "tls">): WireShared {
   const chunk = Buffer.allocUnsafeSlow(chunkBytes);
   const waste = Buffer.allocUnsafeSlow(chunkBytes);
   const chunkAddress = addressOfBuffer(chunk);
-  return { ...parts, chunk, chunkAddress, waste, wasteAddress: addressOfBuffer(waste), source: chunk, sourceAddress: chunkAddress };
+  return {
+    ...parts,
+    chunk,
+    chunkAddress,
+    waste,
+    wasteAddress: addressOfBuffer(waste),
+    source: chunk,
+    sourceAddress: chunkAddress,
+    spareQueue: null,
+  };
 }
 
 function addressIn(shared: WireShared, buffer: Buffer): number {
@@ -271,9 +282,11 @@ export class SocketWire implements Wire, Pollable, Deferred {
   }
 
   #enqueue(buffer: Buffer, start: number, end: number): void {
-    this.#queue ??= new OutputQueue(end - start);
-    this.#queue.push(buffer, start, end);
-    if (this.#queue.length > highMarkBytes) this.congested = true;
+    const queue = this.#queue ?? this.#shared.spareQueue ?? new OutputQueue(end - start);
+    if (queue === this.#shared.spareQueue) this.#shared.spareQueue = null;
+    this.#queue = queue;
+    queue.push(buffer, start, end);
+    if (queue.length > highMarkBytes) this.congested = true;
     this.#wantWritable();
   }
 
@@ -323,6 +336,7 @@ export class SocketWire implements Wire, Pollable, Deferred {
       queue.shift(count);
     }
     this.#queue = null;
+    if (queue.clear()) this.#shared.spareQueue = queue;
     return true;
   }
 
