@@ -101,8 +101,12 @@ interface RecentText {
   readonly standardStrings: boolean;
 }
 
-/** Slots for recent texts; a power of two. */
-const recentSlots = 4096;
+/** At most so many slots for recent texts; a power of two. */
+const mostRecentSlots = 4096;
+/** Longer ones take none: whatever is in a slot stays there until another comes. */
+const longestRecentBytes = 4096;
+/** Texts that are remembered have so many bytes together, however few they are. */
+const mostTextBytes = 32 << 20;
 /** Of a longer text only its beginning and its end find the slot. */
 const hashedBytes = 256;
 
@@ -111,12 +115,16 @@ export class StatementRegistry {
   readonly #limit: number;
   readonly #lexed = createLexed();
   /** By a hash of the bytes, the last one that fell into each slot: found without making a string of the text. */
-  readonly #recent: (RecentText | undefined)[] = new Array<RecentText | undefined>(recentSlots).fill(undefined);
+  readonly #recent: (RecentText | undefined)[];
+  /** Of the texts in #byText. */
+  #textBytes = 0;
   #readings = 0;
 
   /** `limit`: texts that are remembered though nobody may use them any more. */
   constructor(limit: number) {
     this.#limit = limit;
+    const slots = Math.min(mostRecentSlots, 2 ** Math.ceil(Math.log2(limit)));
+    this.#recent = new Array<RecentText | undefined>(slots).fill(undefined);
   }
 
   get size(): number {
@@ -131,7 +139,8 @@ export class StatementRegistry {
   /** `parse` has been read from `buffer`; its body ends at `end`. `reading`: see Settings. */
   intern(buffer: Buffer, parse: ParseMessage, end: number, reading: string, standardStrings: boolean): StatementInfo {
     // Text, NUL, count and type OIDs stand side by side in the message: together they are the key.
-    const slot = hashOf(buffer, parse.sqlStart, end) & (recentSlots - 1);
+    if (end - parse.sqlStart > longestRecentBytes) return this.#internText(buffer, parse, end, reading, standardStrings);
+    const slot = hashOf(buffer, parse.sqlStart, end) & (this.#recent.length - 1);
     const recent = this.#recent[slot];
     if (
       recent !== undefined &&
@@ -170,10 +179,12 @@ export class StatementRegistry {
       flags: lexed.flags,
       effects: effectsOf(sql, lexed),
     };
-    if (this.#byText.size >= this.#limit) {
-      // The oldest goes; clients and servers that use it keep it.
-      const oldest = this.#byText.keys().next().value;
-      if (oldest !== undefined) this.#byText.delete(oldest);
+    this.#textBytes += key.length;
+    // The oldest go; clients and servers that use them keep them.
+    while (this.#byText.size > 0 && (this.#byText.size >= this.#limit || this.#textBytes > mostTextBytes)) {
+      const [oldest] = this.#byText.keys();
+      this.#byText.delete(oldest as string);
+      this.#textBytes -= (oldest as string).length;
     }
     this.#byText.set(key, info);
     return info;
