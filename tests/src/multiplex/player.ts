@@ -123,16 +123,9 @@ export class Player {
     if (found !== wanted) throw new Error(`${what}: expected ${wanted.slice(0, 300)}, got ${found.slice(0, 300)}`);
   }
 
-  /** Sends a cancel request for itself, on a connection of its own. */
+  /** Sends a cancel request for itself. */
   cancel(): Promise<void> {
-    return new Promise((resolve) => {
-      const socket = connect({ port: this.ground.port, host: "127.0.0.1" }, () => {
-        socket.write(messages.cancel(this.#key.processId, this.#key.secretKey));
-      });
-      socket.on("error", () => {});
-      socket.on("close", () => resolve());
-      socket.resume();
-    });
+    return sendCancel(this.ground.port, this.#key);
   }
 
   /** Gone, in one way or the other; what it was doing is left as it is. */
@@ -149,4 +142,16 @@ export class Player {
       client.end();
     }
   }
+}
+
+/** Sends a cancel request on a connection of its own; resolves when that is closed. */
+export function sendCancel(port: number, key: { readonly processId: number; readonly secretKey: number }): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: "127.0.0.1" }, () => {
+      socket.write(messages.cancel(key.processId, key.secretKey));
+    });
+    socket.on("error", () => {});
+    socket.on("close", () => resolve());
+    socket.resume();
+  });
 }
