@@ -2,6 +2,7 @@
 import { isIPv4 } from "node:net";
 import { PoolerError } from "../../base/errors.js";
 import { native } from "../../base/native.js";
+import { unavailable } from "./system.js";
 
 export const Family = { UNIX: 1, INET: 2, INET6: 10 } as const;
 
@@ -33,12 +34,23 @@ export interface AddressCodec {
 /** Clients come from few machines: one text serves all connections of each. */
 const mostHosts = 1_024;
 
+/** libuv's, since they know zones. */
+function addressFunctions() {
+  try {
+    const self = native().load(null);
+    return {
+      encode4: self.func("int uv_ip4_addr(const char *, int, void *)"),
+      encode6: self.func("int uv_ip6_addr(const char *, int, void *)"),
+      decode6: self.func("int uv_ip6_name(const void *, void *, size_t)"),
+    };
+  } catch (cause) {
+    throw unavailable(cause instanceof Error ? cause.message : String(cause), cause);
+  }
+}
+
+/** Throws NOT_SUPPORTED when this node binary does not export what is needed. */
 export function createAddressCodec(): AddressCodec {
-  const self = native().load(null);
-  // libuv's, since they know zones.
-  const encode4 = self.func("int uv_ip4_addr(const char *, int, void *)");
-  const encode6 = self.func("int uv_ip6_addr(const char *, int, void *)");
-  const decode6 = self.func("int uv_ip6_name(const void *, void *, size_t)");
+  const { encode4, encode6, decode6 } = addressFunctions();
   const text = Buffer.alloc(64);
   const hosts = new Map<number | string, string>();
   const remember = (key: number | string, host: string): string => {

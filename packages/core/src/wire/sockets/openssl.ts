@@ -1,6 +1,6 @@
 // The OpenSSL that the node binary carries and exports, reached through koffi: names, types and constants, no policy.
-import { PoolerError } from "../../base/errors.js";
 import { native } from "../../base/native.js";
+import { unavailable } from "./system.js";
 
 /** A pointer as koffi gives it. */
 export type Pointer = bigint | null;
@@ -131,9 +131,6 @@ export function loadOpenSsl(): OpenSsl {
     };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new PoolerError("NOT_SUPPORTED", `the sockets engine does not work here: OpenSSL of this Node cannot be reached: ${reason}`, {
-      hint: 'Set io = "auto" or io = "streams".',
-      cause,
-    });
+    throw unavailable(`OpenSSL of this Node cannot be reached: ${reason}`, cause);
   }
 }

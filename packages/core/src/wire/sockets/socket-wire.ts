@@ -4,6 +4,7 @@
 //   open ──end()──▶ ending ──queue is empty──▶ closed          any ──peer closed, broken, destroy()──▶ closed
 //
 // Closing frees the descriptor at once and tells the reader later (see Poller.defer), so that nobody hears of it within his own call.
+// A loss that an event tells is passed on at once: what others say later must not find a client that is gone.
 // A write that fails does not close: what the peer said before it went away is read first, its last words among it.
 import { invariant, PoolerError } from "../../base/errors.js";
 import type { Logger } from "../../base/logger.js";
@@ -178,24 +179,19 @@ export class SocketWire implements Wire, Pollable, Deferred {
     if (this.#state === State.CLOSED || (events & (Epoll.IN | Epoll.HUP | Epoll.ERR)) === 0) return;
     if (this.#state === State.ENDING) {
       // A peer that hung up will not read what is queued.
-      if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) this.#close(this.#pendingError());
+      if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) this.#lose(this.#pendingError());
     } else if (!this.#paused) {
       this.#readable();
     } else if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) {
-      if (this.#broken !== null) this.#close(this.#broken);
+      if (this.#broken !== null) this.#lose(this.#broken);
       else this.#mute();
     }
   }
 
   onDeferred(): void {
     this.#deferredPending = false;
-    if (this.#state === State.CLOSED) {
-      const { reader } = this;
-      this.reader = deaf;
-      reader.onClosed(this.#error);
-    } else if (this.#state === State.OPEN && !this.#paused && this.#tls?.pending === true) {
-      this.#readable();
-    }
+    if (this.#state === State.CLOSED) this.#tellClosed();
+    else if (this.#state === State.OPEN && !this.#paused && this.#tls?.pending === true) this.#readable();
   }
 
   onBug(error: unknown): void {
@@ -218,11 +214,11 @@ export class SocketWire implements Wire, Pollable, Deferred {
     }
     if (count === 0) {
       // A half-closed peer cannot say anything more: PostgreSQL takes that as the end of the connection, too.
-      this.#close(this.#broken);
+      this.#lose(this.#broken);
       return;
     }
     const errno = system.errno();
-    if (!isTransient(errno)) this.#close(this.#broken ?? systemError("read", errno));
+    if (!isTransient(errno)) this.#lose(this.#broken ?? systemError("read", errno));
   }
 
   #readTls(tls: TlsSession): void {
@@ -240,10 +236,10 @@ export class SocketWire implements Wire, Pollable, Deferred {
         this.#wantWritable();
         return;
       case TlsStep.CLOSED:
-        this.#close(this.#broken);
+        this.#lose(this.#broken);
         return;
       case TlsStep.FAILED:
-        this.#close(this.#broken ?? tls.failure("read"));
+        this.#lose(this.#broken ?? tls.failure("read"));
         return;
       default:
         this.reader.onBytes(chunk, 0, count);
@@ -423,6 +419,24 @@ export class SocketWire implements Wire, Pollable, Deferred {
 
   #close(error: Error | null): void {
     if (this.#isClosed()) return;
+    this.#shut(error);
+    this.#defer();
+  }
+
+  /** Not within a call of the reader's. */
+  #lose(error: Error | null): void {
+    if (this.#isClosed()) return;
+    this.#shut(error);
+    this.#tellClosed();
+  }
+
+  #tellClosed(): void {
+    const { reader } = this;
+    this.reader = deaf;
+    reader.onClosed(this.#error);
+  }
+
+  #shut(error: Error | null): void {
     this.#state = State.CLOSED;
     this.#error = error;
     this.#queue = null;
@@ -433,7 +447,6 @@ export class SocketWire implements Wire, Pollable, Deferred {
     this.#shared.poller.remove(this.#fd);
     this.#shared.system.close(this.#fd);
     this.#fd = -1;
-    this.#defer();
   }
 
   #defer(): void {

@@ -90,6 +90,21 @@ describe.runIf(process.platform === "linux")("sockets", () => {
     await loud.reader.until(({ sizeBytes }) => sizeBytes === 4_000_000);
   });
 
+  test.each(["closes", "resets"])("a peer that %s is gone before anything is heard of what others said later", async (how) => {
+    const rig = await rigOf();
+    const [gone, other] = [await rig.connect(), await rig.connect()];
+    const order: string[] = [];
+    gone.wire.reader = { onBytes() {}, onDrain() {}, onClosed: () => void order.push("gone") };
+    other.reader.onChunk = () => void order.push("the other speaks");
+    // Both happen at once, and are read as one batch of events.
+    if (how === "closes") gone.peer.destroy();
+    else gone.peer.resetAndDestroy();
+    other.peer.write("x");
+    await other.reader.until(({ sizeBytes }) => sizeBytes === 1);
+    await turns(3);
+    expect(order).toEqual(["gone", "the other speaks"]);
+  });
+
   test("timers have their turn while bytes keep coming", async () => {
     const rig = await rigOf();
     const a = await rig.connect();
@@ -119,7 +134,7 @@ describe.runIf(process.platform === "linux")("sockets", () => {
     await Promise.all(Array.from({ length: 20 }, () => rig.connect()));
     expect(performance.now() - startedAtMs).toBeGreaterThan(40);
     expect(asked).toBeGreaterThan(5);
-    expect(asked).toBeLessThan(40);
+    expect(asked).toBeLessThan(40 + (performance.now() - startedAtMs) / 2);
     // As soon as there is a reason to, it is taken at once.
     rig.leavesToOthers = () => false;
     await rig.connect();

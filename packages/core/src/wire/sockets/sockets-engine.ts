@@ -4,17 +4,17 @@ import type { WireEngine } from "../wire.js";
 import { createAcceptor } from "./acceptor.js";
 import { createAddressCodec } from "./address.js";
 import { dialSocket } from "./dialer.js";
-import { loadOpenSsl } from "./openssl.js";
+import { loadOpenSsl, type OpenSsl } from "./openssl.js";
 import { createPoller } from "./poller.js";
 import { createWireShared } from "./socket-wire.js";
 import { loadSystem, type System } from "./system.js";
 import { createTlsContexts } from "./tls-contexts.js";
 
 /** Throws PoolerError NOT_SUPPORTED, with the reason, where it cannot work. One for the life of the process. */
-export function createSocketsEngine(log: Logger, system: System = loadSystem()): WireEngine {
-  const poller = createPoller(system, log);
-  const shared = createWireShared({ system, log, tls: createTlsContexts(loadOpenSsl()), poller });
+export function createSocketsEngine(log: Logger, system: System = loadSystem(), openSsl: OpenSsl = loadOpenSsl()): WireEngine {
   const addresses = createAddressCodec();
+  const poller = createPoller(system, log);
+  const shared = createWireShared({ system, log, tls: createTlsContexts(openSsl), poller });
   return {
     name: "sockets",
     listen: (descriptor, onAccept, leavesToOthers) => createAcceptor(shared, addresses, descriptor, onAccept, leavesToOthers),

@@ -96,7 +96,7 @@ export function loadSystem(): System {
   }
 }
 
-function unavailable(reason: string, cause?: unknown): PoolerError {
+export function unavailable(reason: string, cause?: unknown): PoolerError {
   return new PoolerError("NOT_SUPPORTED", `the sockets engine does not work here: ${reason}`, {
     hint: 'Set io = "auto" or io = "streams".',
     cause,

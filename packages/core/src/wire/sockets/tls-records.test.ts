@@ -1,10 +1,14 @@
 import { readFileSync } from "node:fs";
 import tls from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
+import { createSilentLogger } from "../../base/logger.js";
 import { openListeners } from "../../supervisor/listener.js";
-import { connectOpenSsl, leaveAnError } from "../fixtures/openssl-peer.js";
-import { type Accepted, openRig, patterned, type Rig, readBytes } from "../fixtures/wire-rig.js";
-import type { TlsUpgrade, Wire } from "../wire.js";
+import { connectOpenSsl, leaveAnError, type OpenSslPeer } from "../fixtures/openssl-peer.js";
+import { type Accepted, openRig, patterned, type Rig, readBytes, turns } from "../fixtures/wire-rig.js";
+import type { TlsUpgrade, Wire, WireEngine } from "../wire.js";
+import { loadOpenSsl, type OpenSsl } from "./openssl.js";
+import { createSocketsEngine } from "./sockets-engine.js";
+import { loadSystem } from "./system.js";
 
 const pem = (name: string): string => readFileSync(new URL(`../../config/fixtures/${name}`, import.meta.url), "utf8");
 const cert = pem("server.cert.pem");
@@ -16,8 +20,8 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0).reverse()) cleanup();
 });
 
-async function rigOf(): Promise<Rig> {
-  const rig = await openRig("sockets", openListeners);
+async function rigOf(engine: "sockets" | WireEngine = "sockets"): Promise<Rig> {
+  const rig = await openRig(engine, openListeners);
   cleanups.push(() => rig.close());
   return rig;
 }
@@ -33,8 +37,8 @@ function nextAccepted(rig: Rig): Promise<Accepted> {
 }
 
 describe.runIf(process.platform === "linux")("TLS records", () => {
-  async function openSslPair(): Promise<Accepted & { readonly peer: ReturnType<typeof connectOpenSsl> }> {
-    const rig = await rigOf();
+  async function openSslPair(engine?: WireEngine): Promise<Accepted & { readonly peer: OpenSslPeer }> {
+    const rig = await rigOf(engine);
     const accepted = nextAccepted(rig);
     const peer = connectOpenSsl(rig.port, clientSide);
     cleanups.push(() => peer.close());
@@ -53,6 +57,42 @@ describe.runIf(process.platform === "linux")("TLS records", () => {
       expect((await peer.read(sent.length)).equals(sent)).toBe(true);
     }
     expect(reader.closings).toEqual([]);
+  });
+
+  // As if the chunk were full after a few bytes: what is left of the record is told by no event.
+  test.each([
+    ["it is read on", false],
+    ["it pauses on the way", true],
+  ])("what OpenSSL has decrypted already is not forgotten when %s", async (_, pauses) => {
+    const openSsl = loadOpenSsl();
+    let isFull = false;
+    const sparing: OpenSsl = {
+      ...openSsl,
+      read(session, address, sizeBytes) {
+        isFull = true;
+        return openSsl.read(session, address, Math.min(999, sizeBytes));
+      },
+      hasPending(session) {
+        const answer = isFull ? 0 : openSsl.hasPending(session);
+        isFull = false;
+        return answer;
+      },
+    };
+    const { wire, reader, peer } = await openSslPair(createSocketsEngine(createSilentLogger(), loadSystem(), sparing));
+    reader.onChunk = () => pauses && wire.pause();
+    const sent = patterned(64_000);
+    wire.pause();
+    for (let at = 0; at < sent.length; at += 16_000) await peer.write(sent.subarray(at, at + 16_000));
+    await turns(5);
+    while (reader.sizeBytes < sent.length) {
+      const before = reader.sizeBytes;
+      wire.resume();
+      await reader.until(({ sizeBytes }) => sizeBytes > before);
+      if (!pauses) await reader.until(({ sizeBytes }) => sizeBytes === sent.length);
+      await turns(2);
+    }
+    expect(reader.chunks.length).toBeGreaterThan(60);
+    expect(reader.bytes.equals(sent)).toBe(true);
   });
 
   test("keys change while bytes wait to be sent, and each arrives", async () => {
