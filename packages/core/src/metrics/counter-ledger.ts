@@ -1,6 +1,7 @@
 // Counters of the whole pooler: what all workers counted, those that are gone included, so that no total ever goes
 // backwards. Also keeps a minute of history for averages. Knows nothing of how any of it is shown.
-import type { DatabaseStats, MultiplexStats, PluginStats, WorkerSnapshot, WorkerTotals } from "../supervisor/ipc.js";
+import type { SideHook } from "../plugins/chain-plugin.js";
+import type { DatabaseStats, HookStats, MultiplexStats, PluginStats, WorkerSnapshot, WorkerTotals } from "../supervisor/ipc.js";
 
 export interface Counters {
   readonly databases: ReadonlyMap<string, DatabaseStats>;
@@ -125,6 +126,9 @@ function addPlugin(before: PluginStats, more: PluginStats): PluginStats {
   return {
     ...combine(more, before, 1),
     verdicts: [skip + skipMore, forward + forwardMore, error + errorMore, rewrite + rewriteMore, intercept + interceptMore],
+    hookCalls: Object.fromEntries(
+      Object.entries(more.hookCalls).map(([hook, stats]) => [hook, combine(stats, before.hookCalls[hook as SideHook], 1)]),
+    ) as Record<SideHook, HookStats>,
     latency: more.latency.map((calls, bucket) => calls + (before.latency[bucket] ?? 0)),
   };
 }

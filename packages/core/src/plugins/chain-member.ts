@@ -6,10 +6,11 @@ import type { Logger } from "../base/logger.js";
 import type { Statement } from "../sql/statement.js";
 import type { PluginStats } from "../supervisor/ipc.js";
 import { PluginCounters } from "./chain-counters.js";
-import type { LoadedPlugin, PluginExports } from "./chain-plugin.js";
+import type { HookFunction, LoadedPlugin, PluginExports } from "./chain-plugin.js";
 import { type CrashPage, crashHooks } from "./crash-page.js";
+import { fetchOutput } from "./fetch-output.js";
 import type { Frames } from "./frames.js";
-import { largestOutputBytes, type OutputFrame } from "./frames-output.js";
+import type { OutputFrame } from "./frames-output.js";
 import type { ChainRequest } from "./types.js";
 
 /** Instead of a verdict: see ChainMember.failure. */
@@ -23,6 +24,8 @@ const logPauseMs = 1000;
 export class ChainMember {
   readonly name: string;
   readonly bit: number;
+  /** False: it has other hooks only, and is never asked about statements. */
+  readonly routes: boolean;
   readonly inspects: boolean;
   readonly everyStatement: boolean;
   readonly passedOver: boolean;
@@ -46,6 +49,7 @@ export class ChainMember {
     const capabilities = plugin.description.capabilityBits;
     this.name = plugin.description.name;
     this.bit = 1 << position;
+    this.routes = plugin.exports.routeQuery !== null;
     this.inspects = (capabilities & constants.POOLER_CAP_INSPECT) !== 0;
     this.everyStatement = this.inspects || (capabilities & constants.POOLER_CAP_EVERY_STATEMENT) !== 0;
     this.passedOver = plugin.onError === "skip";
@@ -74,7 +78,7 @@ export class ChainMember {
     const { input, output } = frames;
     output.clear();
     this.#page.enter(this.#position, crashHooks.route_query);
-    let status = this.#exports.routeQuery(this.#state, input.address, input.length, output.address, output.capacity);
+    let status = (this.#exports.routeQuery as HookFunction)(this.#state, input.address, input.length, output.address, output.capacity);
     this.#page.leave();
     if (status === constants.POOLER_NEEDS_SPACE) status = this.#fetch(output);
     this.endedMs = this.#clock.nowMs();
@@ -108,7 +112,7 @@ export class ChainMember {
     this.#unlogged = 0;
   }
 
-  stats(): PluginStats {
+  stats(): Omit<PluginStats, "hookCalls"> {
     const { name, library, pluginName, version, abi, sdk, hooks, capabilities } = this.#plugin.description;
     const { calls, failures, timeUs, verdicts, latency } = this.counters;
     return { name, pluginName, version, abi, sdk, library, hooks, capabilities, calls, errors: failures, timeUs, verdicts, latency };
@@ -141,18 +145,8 @@ export class ChainMember {
   }
 
   #fetch(output: OutputFrame): number {
-    const { needed } = output;
-    if (this.#exports.fetchOutput === null) return this.#explain("it wants space for its answer and does not export pooler_fetch_output");
-    if (needed > largestOutputBytes) return this.#explain(`its answer wants ${needed} bytes, the limit is ${largestOutputBytes}`);
-    if (needed <= output.capacity) return this.#explain(`its answer wants ${needed} bytes, it had ${output.capacity}`);
-    output.grow(needed);
-    output.clear();
-    this.#page.enter(this.#position, crashHooks.fetch_output);
-    const status = this.#exports.fetchOutput(this.#state, output.address, output.capacity);
-    this.#page.leave();
-    if (status === constants.POOLER_NEEDS_SPACE)
-      return this.#explain(`its answer still does not fit into the ${needed} bytes that it wanted`);
-    return status;
+    const fetched = fetchOutput(this.#plugin, this.#position, this.#page, output);
+    return typeof fetched === "string" ? this.#explain(fetched) : fetched;
   }
 
   #explain(failure: string): number {
@@ -161,7 +155,7 @@ export class ChainMember {
   }
 }
 
-function textOfStatus(status: number, output: OutputFrame): string {
+export function textOfStatus(status: number, output: OutputFrame): string {
   const message = output.textOfFailure("message");
   switch (status) {
     case constants.POOLER_FAILED:

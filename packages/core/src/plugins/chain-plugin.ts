@@ -5,13 +5,31 @@ import type { OnPluginError } from "../config/types.js";
 /** A plugin with one of these bits reads what the grammar knows of a statement. */
 export const factCapabilities = constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE | constants.POOLER_CAP_FINGERPRINT;
 
-/** Exports of the library. Addresses are of the state and of frames. */
+/** A hook: addresses of the state and of frames in, a status out. */
+export type HookFunction = (state: bigint, input: bigint, inputLength: number, output: bigint, outputCapacity: number) => number;
+
+/** Exports of the library; null where its info does not name the hook. */
 export interface PluginExports {
-  readonly routeQuery: (state: bigint, input: bigint, inputLength: number, output: bigint, outputCapacity: number) => number;
+  readonly routeQuery: HookFunction | null;
   readonly fetchOutput: ((state: bigint, output: bigint, outputCapacity: number) => number) | null;
-  readonly learnStatement: ((state: bigint, input: bigint, inputLength: number, output: bigint, outputCapacity: number) => number) | null;
+  readonly learnStatement: HookFunction | null;
   readonly forgetStatement: ((state: bigint, statementId: number) => void) | null;
+  /** The hooks beside route_query. */
+  readonly hooks: Readonly<Record<SideHook, HookFunction | null>>;
 }
+
+/** Hooks that are no part of deciding about a statement, with their bits; SHOW PLUGINS has them in this order. */
+export const sideHooks = {
+  client_connect: constants.POOLER_HOOK_CLIENT_CONNECT,
+  client_disconnect: constants.POOLER_HOOK_CLIENT_DISCONNECT,
+  server_connect: constants.POOLER_HOOK_SERVER_CONNECT,
+  query_end: constants.POOLER_HOOK_QUERY_END,
+  result_row: constants.POOLER_HOOK_RESULT_ROW,
+  reload: constants.POOLER_HOOK_RELOAD,
+} as const;
+
+export type SideHook = keyof typeof sideHooks;
+export const sideHookNames = Object.keys(sideHooks) as readonly SideHook[];
 
 /** What a library says of itself. */
 export interface PluginDescription {

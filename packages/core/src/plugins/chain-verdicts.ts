@@ -30,7 +30,8 @@ export interface RewrittenParameters {
   readonly view: ParameterView;
 }
 
-export function readRefusal(out: OutputFrame, plugin: string): Refusal {
+/** `what` was refused, for a plugin that does not say why. */
+export function readRefusal(out: OutputFrame, plugin: string, what = "the statement"): Refusal {
   out.checkHeader();
   const sqlstate = out.slice("sqlstate")?.toString("latin1") ?? refusedSqlstate;
   if (!sqlstatePattern.test(sqlstate)) {
@@ -38,7 +39,7 @@ export function readRefusal(out: OutputFrame, plugin: string): Refusal {
   }
   return {
     sqlstate,
-    message: out.text("message") ?? `plugin "${plugin}" refused the statement`,
+    message: out.text("message") ?? `plugin "${plugin}" refused ${what}`,
     detail: out.text("detail"),
     hint: out.text("hint"),
     failed: false,

@@ -18,8 +18,11 @@ import { type Rewrite, readInterception, readRefusal, readRewrite } from "./chai
 import type { CrashPage } from "./crash-page.js";
 import { Frames } from "./frames.js";
 import { malformed } from "./frames-output.js";
+import { HookCaller } from "./hook-caller.js";
+import { createPluginHooks } from "./hooks.js";
 import type { StatementSource } from "./statements.js";
 import type { ChainDecision, ChainRequest, ParameterView, PluginChain } from "./types.js";
+import type { PluginHooks } from "./types-hooks.js";
 
 const roleOpen = constants.POOLER_ROLE_OPEN;
 const shardOpen = constants.POOLER_SHARD_OPEN;
@@ -58,7 +61,12 @@ class Chain implements PluginChain {
   readonly wantsFacts: boolean;
   readonly wantsEveryStatement: boolean;
   readonly inspects: boolean;
+  readonly routes: boolean;
+  readonly hooks: PluginHooks | null;
+  readonly #callers: readonly HookCaller[];
+  /** Those that have route_query. */
   readonly #members: readonly ChainMember[];
+  readonly #everyone: readonly ChainMember[];
   readonly #frames: Frames;
   readonly #statements: StatementSource;
   readonly #clock: Clock;
@@ -83,10 +91,16 @@ class Chain implements PluginChain {
     const has = (bits: number) => plugins.some((plugin) => (plugin.description.capabilityBits & bits) !== 0);
     this.size = plugins.length;
     this.wantsFacts = has(factCapabilities);
-    this.inspects = has(constants.POOLER_CAP_INSPECT);
-    this.wantsEveryStatement = this.inspects || has(constants.POOLER_CAP_EVERY_STATEMENT);
-    this.#members = plugins.map((plugin, position) => new ChainMember(plugin, position, crashPage, clock, log));
-    this.#frames = new Frames(has(constants.POOLER_CAP_FINGERPRINT));
+    this.#everyone = plugins.map((plugin, position) => new ChainMember(plugin, position, crashPage, clock, log));
+    this.#members = this.#everyone.filter(({ routes }) => routes);
+    this.routes = this.#members.length > 0;
+    this.inspects = this.#members.some(({ inspects }) => inspects);
+    this.wantsEveryStatement = this.#members.some(({ everyStatement }) => everyStatement);
+    const frames = new Frames(has(constants.POOLER_CAP_FINGERPRINT));
+    this.#frames = frames;
+    this.#callers = plugins.map((plugin, position) => new HookCaller(plugin, position, crashPage, clock, log));
+    const hasHooks = plugins.some(({ exports }) => Object.values(exports.hooks).some((hook) => hook !== null));
+    this.hooks = hasHooks ? createPluginHooks(this.#callers, (statement) => frames.statementBlock(statement)) : null;
     this.#statements = options.statements;
     this.#clock = clock;
   }
@@ -124,13 +138,16 @@ class Chain implements PluginChain {
     const learnedBy = statement.learnedBy;
     if (learnedBy === 0 || !this.#frames.owns(statement)) return;
     statement.learnedBy = 0;
-    for (const member of this.#members) {
+    for (const member of this.#everyone) {
       if ((learnedBy & member.bit) !== 0) member.forget(statement.id);
     }
   }
 
   stats(): readonly PluginStats[] {
-    return this.#members.map((member) => member.stats());
+    return this.#everyone.map((member, position) => ({
+      ...member.stats(),
+      hookCalls: (this.#callers[position] as HookCaller).stats(),
+    }));
   }
 
   #begin(request: ChainRequest, decision: ChainDecision): void {

@@ -13,6 +13,12 @@ export const crashHooks = {
   fetch_output: 6,
   learn_statement: 7,
   forget_statement: 8,
+  client_connect: 9,
+  client_disconnect: 10,
+  server_connect: 11,
+  query_end: 12,
+  result_row: 13,
+  reload: 14,
 } as const;
 
 export type CrashHookName = keyof typeof crashHooks;

@@ -16,7 +16,18 @@ const wordOf = {
   shard: outputStruct.fields.shard / 4,
 } as const;
 
-type OutputSlice = "sqlstate" | "message" | "detail" | "hint" | "sql" | "command_tag";
+type OutputSlice =
+  | "sqlstate"
+  | "message"
+  | "detail"
+  | "hint"
+  | "sql"
+  | "command_tag"
+  | "user"
+  | "database"
+  | "server_user"
+  | "server_password"
+  | "once_sql";
 type OutputArray = "parameters" | "columns" | "values";
 
 const initialBytes = 64 << 10;

@@ -63,7 +63,7 @@ export class Frames {
   ): void {
     const cluster = this.#clusterBlock(request.cluster);
     const session = sessionBlock(request.session);
-    this.input.build(request, queryId, cluster, session, statement, this.#statementBlock(statement), parameters, lifted);
+    this.input.build(request, queryId, cluster, session, statement, this.statementBlock(statement), parameters, lifted);
   }
 
   /** The frame for pooler_learn_statement. Throws what making the parse tree throws. */
@@ -109,7 +109,8 @@ export class Frames {
     return block;
   }
 
-  #statementBlock(statement: Statement): StatementBlock {
+  /** Kept with the statement. */
+  statementBlock(statement: Statement): StatementBlock {
     const encoded = statement.encoded;
     if (encoded instanceof EncodedStatement && encoded.owner === this) return encoded;
     const sqlFollows = statement.shared || statement.sql.length > keptSqlBytes;
@@ -121,7 +122,8 @@ export class Frames {
   }
 }
 
-function sessionBlock(session: ChainSession): Block {
+/** Kept with the session until something in it changes. */
+export function sessionBlock(session: ChainSession): Block {
   const encoded = session.encoded;
   if (encoded instanceof EncodedSession && encoded.generation === session.generation) return encoded;
   const made = new EncodedSession(session.generation, encodeSession(session));

@@ -3,11 +3,14 @@
 import { constants, structs } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
 import { native } from "../base/native.js";
-import type { PluginDescription } from "./chain-plugin.js";
+import { type PluginDescription, sideHooks } from "./chain-plugin.js";
 
 const infoStruct = structs.pooler_plugin_info;
 
-const hookNames: readonly (readonly [number, string])[] = [[constants.POOLER_HOOK_ROUTE_QUERY, "route_query"]];
+const hookNames: readonly (readonly [number, string])[] = [
+  [constants.POOLER_HOOK_ROUTE_QUERY, "route_query"],
+  ...Object.entries(sideHooks).map(([name, bit]) => [bit, name] as const),
+];
 const capabilityNames: readonly (readonly [number, string])[] = [
   [constants.POOLER_CAP_INSPECT, "inspect"],
   [constants.POOLER_CAP_EVERY_STATEMENT, "every_statement"],
@@ -107,7 +110,7 @@ export function checkPluginInfo(origin: PluginOrigin, info: PluginInfo, hostGram
     throw unusable(
       origin,
       `hooks is ${hex(info.hooks)}: it has no hook that ABI ${major}.${minor} calls`,
-      "Set POOLER_HOOK_ROUTE_QUERY in the plugin's info.",
+      "Set the bits of its hooks in the plugin's info: POOLER_HOOK_ROUTE_QUERY and the like.",
     );
   }
   if ((info.capabilities & constants.POOLER_CAP_PARSE_TREE) !== 0) checkGrammar(origin, info, hostGrammar);

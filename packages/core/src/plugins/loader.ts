@@ -4,7 +4,15 @@ import { constants } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
 import { addressOf, type NativeLibrary, native } from "../base/native.js";
 import type { PluginConfig } from "../config/types.js";
-import { type LoadedPlugin, mostPlugins, type PluginDescription, type PluginExports } from "./chain-plugin.js";
+import {
+  type HookFunction,
+  type LoadedPlugin,
+  mostPlugins,
+  type PluginDescription,
+  type PluginExports,
+  type SideHook,
+  sideHooks,
+} from "./chain-plugin.js";
 import { type CrashHookName, type CrashPage, crashHooks, openCrashPage } from "./crash-page.js";
 import { encodeCreateInput } from "./frames-block.js";
 import { OutputFrame } from "./frames-output.js";
@@ -181,8 +189,10 @@ function bindExports(config: PluginConfig, library: NativeLibrary, info: PluginI
   const optional = (symbol: string, result: string, parameters: readonly string[]) =>
     hasSymbol(library, symbol) ? required(symbol, result, parameters) : null;
   const learns = (info.capabilities & constants.POOLER_CAP_PARSE_TREE) !== 0 || hasSymbol(library, "pooler_learn_statement");
+  const hook = (name: string, bit: number): HookFunction | null =>
+    (info.hooks & bit) === 0 ? null : (required(`pooler_${name}`, "int32_t", ["void *", ...inPointer, ...outPointer]) as HookFunction);
   return {
-    routeQuery: required("pooler_route_query", "int32_t", ["void *", ...inPointer, ...outPointer]) as PluginExports["routeQuery"],
+    routeQuery: hook("route_query", constants.POOLER_HOOK_ROUTE_QUERY),
     fetchOutput: optional("pooler_fetch_output", "int32_t", ["void *", ...outPointer]) as PluginExports["fetchOutput"],
     learnStatement: (learns
       ? required("pooler_learn_statement", "int32_t", ["void *", ...inPointer, ...outPointer])
@@ -190,6 +200,7 @@ function bindExports(config: PluginConfig, library: NativeLibrary, info: PluginI
     forgetStatement: (learns
       ? required("pooler_forget_statement", "void", ["void *", "uint64_t"])
       : null) as PluginExports["forgetStatement"],
+    hooks: Object.fromEntries(Object.entries(sideHooks).map(([name, bit]) => [name, hook(name, bit)])) as Record<SideHook, HookFunction | null>,
   };
 }
 

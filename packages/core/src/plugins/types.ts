@@ -1,5 +1,6 @@
 // What the router asks the plugin chain and what it is told. Hot: the same request and decision objects serve every call.
 import type { LiftedStatement, Statement } from "../sql/statement.js";
+import type { PluginHooks } from "./types-hooks.js";
 
 /** Parameter values of a Bind message, as views into a buffer that is valid during the call only. */
 export interface ParameterView {
@@ -130,6 +131,10 @@ export interface PluginChain {
    * Never throws for what a plugin does.
    */
   ask(request: ChainRequest, decision: ChainDecision): void;
+  /** The hooks beside route_query; null when no plugin has any. */
+  readonly hooks: PluginHooks | null;
+  /** Some plugin is asked about statements. */
+  readonly routes: boolean;
   /** The statement cache dropped it. */
   forget(statement: Statement): void;
   stats(): readonly import("../supervisor/ipc.js").PluginStats[];

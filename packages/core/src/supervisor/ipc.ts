@@ -1,5 +1,6 @@
 // What supervisor and workers say to each other over the process channel: plain data, one direction each.
 import type { PoolerConfig } from "../config/types.js";
+import type { SideHook } from "../plugins/chain-plugin.js";
 import type { consoleTypes } from "../protocol/console-types.js";
 
 /**
@@ -213,8 +214,16 @@ export interface PluginStats {
   readonly timeUs: number;
   /** Verdicts in the order skip, forward, error, rewrite, intercept. */
   readonly verdicts: readonly [number, number, number, number, number];
+  /** Of the hooks beside route_query. */
+  readonly hookCalls: Readonly<Record<SideHook, HookStats>>;
   /** Calls per latency bucket: upper bounds latencyBucketsUs, the last one open. */
   readonly latency: readonly number[];
+}
+
+export interface HookStats {
+  readonly calls: number;
+  readonly errors: number;
+  readonly timeUs: number;
 }
 
 export { latencyBucketsUs } from "../plugins/chain-counters.js";

@@ -1,0 +1,247 @@
+// The hooks beside route_query: asks the plugins that have one, in the order of the configuration, and makes one answer of
+// theirs. What a failure means is decided here: it refuses a client and a server, and is only counted where plugins observe.
+import { constants, structs } from "@pooler/plugin-abi";
+import { PoolerError } from "../base/errors.js";
+import { readRefusal } from "./chain-verdicts.js";
+import { sessionBlock } from "./frames.js";
+import type { StatementBlock } from "./frames-input.js";
+import { HookFrame } from "./frames-hook.js";
+import { malformed, OutputFrame } from "./frames-output.js";
+import { type HookCaller, type HookIndex, hookFailed, hookIndex } from "./hook-caller.js";
+import type {
+  ChainSession,
+  ClientVerdict,
+  ConnectedServer,
+  ConnectingClient,
+  EndedStatement,
+  PluginHooks,
+  ServerLogin,
+  ServerVerdict,
+} from "./types-hooks.js";
+
+const clientConnect = hookIndex("client_connect");
+const clientDisconnect = hookIndex("client_disconnect");
+const serverConnect = hookIndex("server_connect");
+const queryEnd = hookIndex("query_end");
+const connectStruct = structs.pooler_connect_input;
+const disconnectStruct = structs.pooler_disconnect_input;
+const serverStruct = structs.pooler_server_input;
+const endStruct = structs.pooler_end_input;
+const { POOLER_OK, POOLER_ACCEPT, POOLER_ERROR } = constants;
+
+/** `callers`: of all plugins of the chain, in its order. `statementBlock`: the chain's encoded form of a statement. */
+export function createPluginHooks(
+  callers: readonly HookCaller[],
+  statementBlock: (statement: EndedStatement["statement"]) => StatementBlock,
+): PluginHooks {
+  return new Hooks(callers, statementBlock);
+}
+
+class Hooks implements PluginHooks {
+  readonly seesClients: boolean;
+  readonly seesServers: boolean;
+  readonly seesEnds: boolean;
+  readonly #callers: readonly HookCaller[];
+  readonly #endCallers: readonly HookCaller[];
+  readonly #statementBlock: (statement: EndedStatement["statement"]) => StatementBlock;
+  readonly #input = new HookFrame();
+  readonly #output = new OutputFrame();
+
+  constructor(callers: readonly HookCaller[], statementBlock: (statement: EndedStatement["statement"]) => StatementBlock) {
+    this.#callers = callers;
+    this.#statementBlock = statementBlock;
+    this.#endCallers = this.#having(queryEnd);
+    this.seesClients = this.#having(clientConnect).length > 0 || this.#having(clientDisconnect).length > 0;
+    this.seesServers = this.#having(serverConnect).length > 0;
+    this.seesEnds = this.#endCallers.length > 0;
+  }
+
+  clientConnect(client: ConnectingClient): ClientVerdict {
+    let { session } = client;
+    let login: ServerLogin | null = null;
+    // Who does not want to be asked has let everybody in.
+    let letIn = 0;
+    for (const caller of this.#callers) {
+      if (!caller.has(clientConnect)) {
+        letIn |= caller.bit;
+        continue;
+      }
+      const input = this.#connectFrame(client, session);
+      try {
+        const status = this.#call(caller, clientConnect, input, POOLER_ERROR);
+        if (status === POOLER_ERROR) return { refusal: this.#refusal(caller, "the connection"), letIn, session, login };
+        letIn |= caller.bit;
+        if (status !== POOLER_ACCEPT) continue;
+        this.#output.checkHeader();
+        const user = this.#name("user");
+        const database = this.#name("database");
+        if (user !== null || database !== null) {
+          session = {
+            ...session,
+            user: user ?? session.user,
+            database: database ?? session.database,
+            generation: session.generation + 1,
+            encoded: null,
+          };
+        }
+        login = this.#serverLogin() ?? login;
+      } catch (error) {
+        if (!(error instanceof PoolerError)) throw error;
+        return { refusal: this.#failed(caller, clientConnect, error), letIn, session, login };
+      }
+    }
+    return { refusal: null, letIn, session, login };
+  }
+
+  clientDisconnect(session: ChainSession, durationMs: number, loggedIn: boolean, letIn: number): void {
+    for (const caller of this.#callers) {
+      if (!caller.has(clientDisconnect) || (letIn & caller.bit) === 0) continue;
+      const input = this.#input
+        .begin(disconnectStruct.size)
+        .u32(disconnectStruct.fields.flags, loggedIn ? constants.POOLER_DISCONNECT_LOGGED_IN : 0)
+        .u64(disconnectStruct.fields.duration_us, Math.round(durationMs * 1000))
+        .block(disconnectStruct.fields.session, sessionBlock(session));
+      this.#observe(caller, clientDisconnect, input);
+    }
+  }
+
+  serverConnect(server: ConnectedServer): ServerVerdict {
+    const always: Buffer[] = [];
+    const once: Buffer[] = [];
+    for (const caller of this.#callers) {
+      if (!caller.has(serverConnect)) continue;
+      try {
+        const status = this.#call(caller, serverConnect, this.#serverFrame(server), POOLER_ERROR);
+        if (status === POOLER_ERROR) {
+          const { sqlstate, message, detail, hint } = readRefusal(this.#output, caller.name, "the server");
+          return {
+            refusal: new PoolerError("SERVER_LOGIN_FAILED", `plugin "${caller.name}" refuses ${server.address}: ${message}`, {
+              sqlstate,
+              ...(detail === null ? {} : { detail }),
+              ...(hint === null ? {} : { hint }),
+            }),
+            always: [],
+            once: [],
+          };
+        }
+        if (status !== POOLER_ACCEPT) continue;
+        this.#output.checkHeader();
+        this.#takeSql("sql", always);
+        this.#takeSql("once_sql", once);
+      } catch (error) {
+        if (!(error instanceof PoolerError)) throw error;
+        return { refusal: this.#failed(caller, serverConnect, error), always: [], once: [] };
+      }
+    }
+    return { refusal: null, always, once };
+  }
+
+  queryEnd(end: EndedStatement): void {
+    const { fields } = endStruct;
+    const failed = end.sqlstate !== null;
+    const input = this.#input
+      .begin(endStruct.size)
+      .u32(
+        fields.flags,
+        (failed ? constants.POOLER_END_FAILED : 0) |
+          (end.route === null ? constants.POOLER_END_LOCAL : 0) |
+          (end.suspended ? constants.POOLER_END_SUSPENDED : 0) |
+          (end.rewritten ? constants.POOLER_END_REWRITTEN : 0),
+      )
+      .u64(fields.query_id, end.queryId)
+      .u64(fields.duration_us, Math.max(0, Math.round(end.durationMs * 1000)))
+      .u64(fields.rows, end.rows)
+      .u32(fields.protocol, end.extended ? constants.POOLER_PROTOCOL_EXTENDED : constants.POOLER_PROTOCOL_SIMPLE)
+      .u32(fields.shard, end.route?.shard ?? constants.POOLER_SHARD_OPEN);
+    if (end.route !== null) {
+      input.u32(fields.role, end.route.role === "primary" ? constants.POOLER_ROLE_WRITE : constants.POOLER_ROLE_READ);
+      input.text(fields.address, end.address);
+    }
+    input.block(fields.session, sessionBlock(end.session));
+    const block = this.#statementBlock(end.statement);
+    const at = input.block(fields.statement, block).length - block.words.byteLength;
+    if (block.sqlFollows) input.bytes(at + structs.pooler_statement.fields.sql, end.statement.sql, 0, end.statement.sql.length);
+    input.text(fields.command_tag, end.tag).text(fields.sqlstate, end.sqlstate).text(fields.message, end.message);
+    for (const caller of this.#endCallers) this.#observe(caller, queryEnd, input);
+  }
+
+  #having(hook: HookIndex): readonly HookCaller[] {
+    return this.#callers.filter((caller) => caller.has(hook));
+  }
+
+  /** A status up to `highest`; a failure is thrown. */
+  #call(caller: HookCaller, hook: HookIndex, input: HookFrame, highest: number): number {
+    this.#output.trim();
+    const status = caller.call(hook, input, this.#output, highest);
+    if (status === hookFailed) throw new PoolerError("PLUGIN_FAILED", caller.failure);
+    return status;
+  }
+
+  /** Plugins that only look on hurt nobody when they fail. */
+  #observe(caller: HookCaller, hook: HookIndex, input: HookFrame): void {
+    this.#output.trim();
+    if (caller.call(hook, input, this.#output, POOLER_OK) === hookFailed) caller.noteFailure(hook);
+  }
+
+  #failed(caller: HookCaller, hook: HookIndex, error: PoolerError): PoolerError {
+    caller.failure = error.message;
+    caller.noteFailure(hook);
+    return new PoolerError("PLUGIN_FAILED", `plugin "${caller.name}" failed: ${error.message}`);
+  }
+
+  #refusal(caller: HookCaller, what: string): PoolerError {
+    const { sqlstate, message, detail, hint } = readRefusal(this.#output, caller.name, what);
+    return new PoolerError("PLUGIN_REFUSED", message, {
+      sqlstate,
+      ...(detail === null ? {} : { detail }),
+      ...(hint === null ? {} : { hint }),
+    });
+  }
+
+  #name(field: "user" | "database" | "server_user"): string | null {
+    const name = this.#output.text(field);
+    if (name === "") throw malformed(`${field} is empty`);
+    return name;
+  }
+
+  #serverLogin(): ServerLogin | null {
+    const user = this.#name("server_user");
+    const password = this.#output.text("server_password");
+    if (user === null && password !== null) throw malformed("server_password without server_user");
+    return user === null ? null : { user, password };
+  }
+
+  #takeSql(field: "sql" | "once_sql", to: Buffer[]): void {
+    const sql = this.#output.slice(field);
+    if (sql === null || sql.length === 0) return;
+    if (sql.includes(0)) throw malformed(`${field} has a NUL byte`);
+    to.push(Buffer.from(sql));
+  }
+
+  #connectFrame(client: ConnectingClient, session: ChainSession): HookFrame {
+    const { fields } = connectStruct;
+    return this.#input
+      .begin(connectStruct.size)
+      .block(fields.session, sessionBlock(session))
+      .text(fields.asked_user, client.askedUser)
+      .text(fields.asked_database, client.askedDatabase)
+      .text(fields.peer_name, client.peerName)
+      .pairs(fields.parameters, client.parameters);
+  }
+
+  #serverFrame(server: ConnectedServer): HookFrame {
+    const { fields } = serverStruct;
+    return this.#input
+      .begin(serverStruct.size)
+      .u32(fields.flags, server.tls ? constants.POOLER_SERVER_TLS : 0)
+      .u64(fields.id, server.id)
+      .u32(fields.shard, server.shard)
+      .u32(fields.role, server.role === "primary" ? constants.POOLER_ROLE_WRITE : constants.POOLER_ROLE_READ)
+      .u32(fields.process_id, server.processId)
+      .text(fields.database, server.database)
+      .text(fields.server_database, server.serverDatabase)
+      .text(fields.user, server.user)
+      .text(fields.address, server.address)
+      .pairs(fields.parameters, server.parameters);
+  }
+}

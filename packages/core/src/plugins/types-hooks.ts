@@ -1,0 +1,93 @@
+// What the hooks beside route_query are asked with, and what they answer. Types only, for hot and control folders alike.
+import type { PoolerError } from "../base/errors.js";
+import type { Statement } from "../sql/statement.js";
+import type { ChainSession } from "./types.js";
+
+export type { ChainSession } from "./types.js";
+
+/** A client whose startup packet has come. */
+export interface ConnectingClient {
+  /** Its user and database are those that the client asked for. */
+  readonly session: ChainSession;
+  readonly askedUser: string;
+  readonly askedDatabase: string;
+  /** Common name of a certificate that was verified; null: none. */
+  readonly peerName: string | null;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/** In place of what the configuration says. */
+export interface ServerLogin {
+  readonly user: string;
+  readonly password: string | null;
+}
+
+export interface ClientVerdict {
+  /** Not null: the client is told this and goes. */
+  readonly refusal: PoolerError | null;
+  /** Bit n: plugin n has let it in, and hears when it leaves. */
+  readonly letIn: number;
+  /** With user and database as the plugins made them. */
+  readonly session: ChainSession;
+  readonly login: ServerLogin | null;
+}
+
+
+
+/** A server connection after its handshake. */
+export interface ConnectedServer {
+  readonly id: number;
+  readonly shard: number;
+  readonly role: "primary" | "replica";
+  readonly processId: number;
+  readonly database: string;
+  readonly serverDatabase: string;
+  readonly user: string;
+  readonly address: string;
+  readonly tls: boolean;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+export interface ServerVerdict {
+  /** Not null: the connection is not used. */
+  readonly refusal: PoolerError | null;
+  /** Query strings to run first, and again whenever the session was reset. */
+  readonly always: readonly Buffer[];
+  /** To run once, after those. */
+  readonly once: readonly Buffer[];
+}
+
+/** A statement whose answer the client has been sent. */
+export interface EndedStatement {
+  readonly statement: Statement;
+  readonly session: ChainSession;
+  readonly extended: boolean;
+  /** 0: the chain was not asked about it. */
+  readonly queryId: number;
+  readonly rewritten: boolean;
+  readonly durationMs: number;
+  readonly rows: number;
+  /** The row limit was reached. */
+  readonly suspended: boolean;
+  /** null: it failed, or there is none. */
+  readonly tag: string | null;
+  /** null: it did not fail. */
+  readonly sqlstate: string | null;
+  readonly message: string | null;
+  /** null: no server was asked. */
+  readonly route: { readonly shard: number; readonly role: "primary" | "replica" } | null;
+  readonly address: string | null;
+}
+
+export interface PluginHooks {
+  /** Some plugin has client_connect or client_disconnect. */
+  readonly seesClients: boolean;
+  readonly seesServers: boolean;
+  readonly seesEnds: boolean;
+  /** Never throws for what a plugin does, nor do the others. */
+  clientConnect(client: ConnectingClient): ClientVerdict;
+  /** Once for each client that was let in. `letIn`: of its ClientVerdict. */
+  clientDisconnect(session: ChainSession, durationMs: number, loggedIn: boolean, letIn: number): void;
+  serverConnect(server: ConnectedServer): ServerVerdict;
+  queryEnd(end: EndedStatement): void;
+}
