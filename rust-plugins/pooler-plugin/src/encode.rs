@@ -1,10 +1,13 @@
 //! Writing an answer into the host's frame. What does not fit is measured to the end, so that the host learns in
 //! one go how much space it takes.
 
+use crate::client::ClientAnswer;
 use crate::decode::Format;
 use crate::output::{NewParameter, Output, Refusal, Rewrite};
 use crate::route::Route;
+use crate::row::RowAnswer;
 use crate::rows::{Rows, Value};
+use crate::server::ServerAnswer;
 use crate::sys;
 use std::mem::{offset_of, size_of};
 
@@ -19,18 +22,100 @@ pub(crate) enum Encoded {
 
 /// Writes the answer into a frame that the host has zeroed and given its size.
 pub(crate) fn encode(output: &Output, frame: &mut [u8]) -> Encoded {
-    let Some(mut writer) = Writer::new(frame) else { return Encoded::Status(sys::BAD_INPUT) };
-    let status = match output {
+    encode_with(frame, |writer| verdict(writer, output))
+}
+
+fn verdict(writer: &mut Writer<'_>, output: &Output) -> Result<sys::Status, String> {
+    match output {
         Output::Skip => Ok(sys::SKIP),
-        Output::Forward(route) => forward(&mut writer, *route),
-        Output::Error(refusal) => refuse(&mut writer, refusal),
-        Output::Rewrite(rewrite) => self::rewrite(&mut writer, rewrite),
-        Output::Intercept(rows) => intercept(&mut writer, rows),
+        Output::Forward(route) => forward(writer, *route),
+        Output::Error(refusal) => refuse(writer, refusal),
+        Output::Rewrite(rewrite) => self::rewrite(writer, rewrite),
+        Output::Intercept(rows) => intercept(writer, rows),
+        Output::WithRows(output, cookie) => {
+            if let Output::WithRows(..) = **output {
+                return Err("the plugin asked for the rows of its answer twice".to_owned());
+            }
+            writer.flag(sys::OUT_ROWS);
+            writer.put_u64(offset_of!(sys::Output, cookie), *cookie);
+            verdict(writer, output)
+        }
         Output::Failed(message) => {
             writer.message(message);
             Ok(sys::FAILED)
         }
-    };
+    }
+}
+
+/// Writes the answer of `pooler_client_connect`.
+pub(crate) fn encode_client(answer: &ClientAnswer, frame: &mut [u8]) -> Encoded {
+    encode_with(frame, |writer| match answer {
+        ClientAnswer::Skip => Ok(sys::SKIP),
+        ClientAnswer::Refuse(refusal) => refuse(writer, refusal),
+        ClientAnswer::Accept(accept) => {
+            for (field, text) in [
+                (offset_of!(sys::Output, user), &accept.user),
+                (offset_of!(sys::Output, database), &accept.database),
+                (offset_of!(sys::Output, server_user), &accept.server_user),
+                (offset_of!(sys::Output, server_password), &accept.server_password),
+            ] {
+                writer.put_text(field, text.as_deref());
+            }
+            Ok(sys::ACCEPT)
+        }
+        ClientAnswer::Failed(message) => {
+            writer.message(message);
+            Ok(sys::FAILED)
+        }
+    })
+}
+
+/// Writes the answer of `pooler_server_connect`.
+pub(crate) fn encode_server(answer: &ServerAnswer, frame: &mut [u8]) -> Encoded {
+    encode_with(frame, |writer| match answer {
+        ServerAnswer::Skip => Ok(sys::SKIP),
+        ServerAnswer::Refuse(refusal) => refuse(writer, refusal),
+        ServerAnswer::First(first) => {
+            writer.put_text(offset_of!(sys::Output, sql), first.session.as_deref());
+            writer.put_text(offset_of!(sys::Output, once_sql), first.once.as_deref());
+            Ok(sys::ACCEPT)
+        }
+        ServerAnswer::Failed(message) => {
+            writer.message(message);
+            Ok(sys::FAILED)
+        }
+    })
+}
+
+/// Writes the answer of `pooler_result_row`.
+pub(crate) fn encode_row(answer: &RowAnswer, frame: &mut [u8]) -> Encoded {
+    encode_with(frame, |writer| match answer {
+        RowAnswer::Keep => Ok(sys::ROW_KEEP),
+        RowAnswer::Drop => Ok(sys::ROW_DROP),
+        RowAnswer::Change(values) => {
+            let size = size_of::<sys::Value>();
+            let array = writer.put_array(offset_of!(sys::Output, values), values.len(), size)?;
+            for (index, value) in values.iter().enumerate() {
+                let at = array + index * size;
+                match value {
+                    None => writer.put_u32(at + offset_of!(sys::Value, flags), sys::VALUE_KEEP),
+                    Some(Value::Null) => writer.put_u32(at + offset_of!(sys::Value, flags), sys::VALUE_NULL),
+                    Some(Value::Text(text)) => writer.put_slice(at + offset_of!(sys::Value, value), text.as_bytes()),
+                    Some(Value::Binary(bytes)) => writer.put_slice(at + offset_of!(sys::Value, value), bytes),
+                }
+            }
+            Ok(sys::ROW_CHANGE)
+        }
+        RowAnswer::Failed(message) => {
+            writer.message(message);
+            Ok(sys::FAILED)
+        }
+    })
+}
+
+fn encode_with(frame: &mut [u8], write: impl FnOnce(&mut Writer<'_>) -> Result<sys::Status, String>) -> Encoded {
+    let Some(mut writer) = Writer::new(frame) else { return Encoded::Status(sys::BAD_INPUT) };
+    let status = write(&mut writer);
     match status.and_then(|status| writer.finish().map(|fits| (status, fits))) {
         Ok((status, true)) => Encoded::Status(status),
         Ok((_, false)) => Encoded::NeedsSpace,
@@ -80,12 +165,16 @@ fn refuse(writer: &mut Writer<'_>, refusal: &Refusal) -> Result<sys::Status, Str
 fn rewrite(writer: &mut Writer<'_>, rewrite: &Rewrite) -> Result<sys::Status, String> {
     writer.put_slice(offset_of!(sys::Output, sql), &rewrite.sql);
     if let Some(parameters) = &rewrite.parameters {
-        writer.put_u32(offset_of!(sys::Output, flags), sys::OUT_PARAMETERS);
+        writer.flag(sys::OUT_PARAMETERS);
         let size = size_of::<sys::Parameter>();
         let array = writer.put_array(offset_of!(sys::Output, parameters), parameters.len(), size)?;
         for (index, parameter) in parameters.iter().enumerate() {
             put_parameter(writer, array + index * size, parameter);
         }
+    }
+    if let Some(route) = rewrite.route {
+        forward(writer, route)?;
+        writer.flag(sys::OUT_ROUTE);
     }
     Ok(sys::REWRITE)
 }
@@ -179,6 +268,26 @@ impl<'f> Writer<'f> {
     fn put_u32(&mut self, at: usize, value: u32) {
         if let Some(field) = self.frame.get_mut(at..at + 4) {
             field.copy_from_slice(&value.to_ne_bytes());
+        }
+    }
+
+    fn put_u64(&mut self, at: usize, value: u64) {
+        if let Some(field) = self.frame.get_mut(at..at + 8) {
+            field.copy_from_slice(&value.to_ne_bytes());
+        }
+    }
+
+    /// Sets a flag of the output.
+    fn flag(&mut self, flag: u32) {
+        let at = offset_of!(sys::Output, flags);
+        let flags = self.frame.get(at..).and_then(|rest| rest.first_chunk().copied()).map_or(0, u32::from_ne_bytes);
+        self.put_u32(at, flags | flag);
+    }
+
+    /// `None` leaves it absent.
+    fn put_text(&mut self, field: usize, text: Option<&str>) {
+        if let Some(text) = text {
+            self.put_slice(field, text.as_bytes());
         }
     }
 

@@ -1,26 +1,48 @@
 //! The exported functions, generic over the plugin: raw pointers in, a status out, nothing unwinds. What
 //! `export_plugin!` and `#[route]` export only calls these. This is where the SDK's unsafe code lives.
 
-use crate::encode::{Encoded, encode, encode_failure};
+use crate::client::ClientAnswer;
+use crate::encode::{Encoded, encode, encode_client, encode_failure, encode_row, encode_server};
 use crate::input::Input;
 use crate::output::Output;
 use crate::panics;
 use crate::plugin::{Host, Plugin};
+use crate::row::RowAnswer;
+use crate::server::ServerAnswer;
 use crate::sys;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// What `pooler_create` hands out: the plugin, what it has learned, and an answer that waits for more space.
-struct State<P: Plugin> {
-    plugin: P,
-    statements: HashMap<u64, P::Statement, BuildHasherDefault<IdHasher>>,
-    waiting: Option<Output>,
+pub(crate) struct State<P: Plugin> {
+    pub(crate) plugin: P,
+    pub(crate) statements: HashMap<u64, P::Statement, BuildHasherDefault<IdHasher>>,
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// An answer that did not fit.
+pub(crate) enum Waiting {
+    Output(Output),
+    Client(ClientAnswer),
+    Server(ServerAnswer),
+    Row(RowAnswer),
+}
+
+impl Waiting {
+    fn encode(&self, frame: &mut [u8]) -> Encoded {
+        match self {
+            Waiting::Output(answer) => encode(answer, frame),
+            Waiting::Client(answer) => encode_client(answer, frame),
+            Waiting::Server(answer) => encode_server(answer, frame),
+            Waiting::Row(answer) => encode_row(answer, frame),
+        }
+    }
 }
 
 /// Statement ids are numbers that the host hands out, so one multiplication spreads them well enough.
 #[derive(Default)]
-struct IdHasher(u64);
+pub(crate) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {
@@ -42,7 +64,7 @@ impl Hasher for IdHasher {
 ///
 /// # Safety
 /// `data` is null or points to `length` bytes that nobody changes while the result lives.
-unsafe fn frame_in<'a>(data: *const u8, length: u32) -> &'a [u8] {
+pub(crate) unsafe fn frame_in<'a>(data: *const u8, length: u32) -> &'a [u8] {
     if data.is_null() {
         return &[];
     }
@@ -54,7 +76,7 @@ unsafe fn frame_in<'a>(data: *const u8, length: u32) -> &'a [u8] {
 ///
 /// # Safety
 /// `data` is null or points to `length` initialised bytes that nobody else touches while the result lives.
-unsafe fn frame_out<'a>(data: *mut u8, length: u32) -> &'a mut [u8] {
+pub(crate) unsafe fn frame_out<'a>(data: *mut u8, length: u32) -> &'a mut [u8] {
     if data.is_null() {
         return &mut [];
     }
@@ -141,7 +163,7 @@ pub unsafe extern "C" fn route_query<P: Plugin>(
         Ok(answer) => match encode(&answer, output) {
             Encoded::Status(status) => status,
             Encoded::NeedsSpace => {
-                state.waiting = Some(answer);
+                state.waiting = Some(Waiting::Output(answer));
                 sys::NEEDS_SPACE
             }
         },
@@ -167,7 +189,7 @@ pub unsafe extern "C" fn fetch_output<P: Plugin>(
     let Some(answer) = state.waiting.take() else {
         return encode_failure(sys::BAD_INPUT, "no answer waits to be fetched", output);
     };
-    match encode(&answer, output) {
+    match answer.encode(output) {
         Encoded::Status(status) => status,
         Encoded::NeedsSpace => {
             state.waiting = Some(answer);

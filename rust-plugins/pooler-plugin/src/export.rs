@@ -25,6 +25,26 @@ pub mod capability {
     pub const LITERALS: u32 = sys::CAP_LITERALS;
 }
 
+/// What a plugin wants to be called for, to be joined with `|`.
+pub mod hook {
+    use crate::sys;
+
+    /// [`Plugin::route`](crate::Plugin::route)
+    pub const ROUTE_QUERY: u32 = sys::HOOK_ROUTE_QUERY;
+    /// [`Plugin::client_connect`](crate::Plugin::client_connect)
+    pub const CLIENT_CONNECT: u32 = sys::HOOK_CLIENT_CONNECT;
+    /// [`Plugin::client_disconnect`](crate::Plugin::client_disconnect)
+    pub const CLIENT_DISCONNECT: u32 = sys::HOOK_CLIENT_DISCONNECT;
+    /// [`Plugin::server_connect`](crate::Plugin::server_connect)
+    pub const SERVER_CONNECT: u32 = sys::HOOK_SERVER_CONNECT;
+    /// [`Plugin::query_end`](crate::Plugin::query_end)
+    pub const QUERY_END: u32 = sys::HOOK_QUERY_END;
+    /// [`Plugin::result_row`](crate::Plugin::result_row)
+    pub const RESULT_ROW: u32 = sys::HOOK_RESULT_ROW;
+    /// [`Plugin::reload`](crate::Plugin::reload)
+    pub const RELOAD: u32 = sys::HOOK_RELOAD;
+}
+
 /// What a plugin says of itself in the handshake. `export_plugin!` makes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Info {
@@ -34,6 +54,8 @@ pub struct Info {
     pub version: &'static str,
     /// [`capability`] flags.
     pub capabilities: u32,
+    /// [`hook`] flags.
+    pub hooks: u32,
     /// The oldest PostgreSQL major whose parse trees it reads, 0 for no limit.
     pub grammar_min: u32,
     /// The newest one, 0 for no limit.
@@ -45,7 +67,7 @@ pub struct Info {
 impl Info {
     /// A plugin that asks for nothing special.
     pub const fn new(name: &'static str, version: &'static str) -> Self {
-        Info { name, version, capabilities: 0, grammar_min: 0, grammar_max: 0, min_host_minor: 0 }
+        Info { name, version, capabilities: 0, hooks: sys::HOOK_ROUTE_QUERY, grammar_min: 0, grammar_max: 0, min_host_minor: 0 }
     }
 
     /// Sets the name.
@@ -66,6 +88,13 @@ impl Info {
     #[must_use]
     pub const fn capabilities(mut self, capabilities: u32) -> Self {
         self.capabilities = capabilities;
+        self
+    }
+
+    /// Sets the [`hook`] flags.
+    #[must_use]
+    pub const fn hooks(mut self, hooks: u32) -> Self {
+        self.hooks = hooks;
         self
     }
 
@@ -118,7 +147,7 @@ impl StaticInfo {
             abi_major: sys::ABI_MAJOR,
             abi_minor: sys::ABI_MINOR,
             min_host_minor: info.min_host_minor,
-            hooks: sys::HOOK_ROUTE_QUERY,
+            hooks: info.hooks,
             capabilities: info.capabilities,
             grammar_min: info.grammar_min,
             grammar_max: info.grammar_max,
@@ -143,6 +172,7 @@ impl StaticInfo {
 /// | `name` | the package's name | for logs and errors |
 /// | `version` | the package's version | |
 /// | `capabilities` | `NONE` | names of [`capability`](crate::capability), joined with `\|` |
+/// | `hooks` | `ROUTE_QUERY` | names of [`hook`](crate::hook), joined with `\|`: the methods that are called |
 /// | `grammar` | any | with `PARSE_TREE`: the PostgreSQL majors whose trees it reads, `17..=18` |
 /// | `min_host_minor` | 0 | the oldest minor version of the contract that it can work with |
 ///
@@ -185,7 +215,7 @@ macro_rules! __info {
         $crate::__private::Info::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
             $( .$field({
                 #[allow(unused_imports)]
-                use $crate::capability::*;
+                use $crate::{capability::*, hook::*};
                 $value
             }) )*
     };
@@ -242,6 +272,13 @@ macro_rules! __export_base {
                 }
             }
 
+            $crate::__export_hook!($plugin, pooler_client_connect, client_connect, ConnectInput);
+            $crate::__export_hook!($plugin, pooler_client_disconnect, client_disconnect, DisconnectInput);
+            $crate::__export_hook!($plugin, pooler_server_connect, server_connect, ServerInput);
+            $crate::__export_hook!($plugin, pooler_query_end, query_end, EndInput);
+            $crate::__export_hook!($plugin, pooler_result_row, result_row, RowInput);
+            $crate::__export_hook!($plugin, pooler_reload, reload, CreateInput);
+
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn pooler_fetch_output(
                 state: *mut ::core::ffi::c_void,
@@ -255,43 +292,56 @@ macro_rules! __export_base {
     };
 }
 
-/// What `#[route]` expands to: a plugin without state or configuration around a function.
+/// One exported function; which of them the host calls is said in the handshake.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __export_route {
-    ($function:ident { $( $field:ident : $value:expr ),* $(,)? }) => {
+macro_rules! __export_hook {
+    ($plugin:ty, $symbol:ident, $entry:ident, $input:ident) => {
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $symbol(
+            state: *mut ::core::ffi::c_void,
+            input: *const $crate::sys::$input,
+            input_length: u32,
+            output: *mut $crate::sys::Output,
+            output_capacity: u32,
+        ) -> $crate::sys::Status {
+            // SAFETY: the host keeps the contract of the header.
+            unsafe { $crate::__private::$entry::<$plugin>(state, input, input_length, output, output_capacity) }
+        }
+    };
+}
+
+/// What `#[route]` and its like expand to: a plugin without state or configuration around a method that calls a function.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_function {
+    ({ $( $field:ident : $value:expr ),* $(,)? } $method:item) => {
         const _: () = {
             const ASKS: u32 = $crate::__info!($( $field : $value ),*).capabilities;
             assert!(
                 ASKS & $crate::capability::PARSE_TREE == 0,
-                "a function under #[route] never sees a parse tree: implement Plugin, whose learn() does"
+                "a function never sees a parse tree: implement Plugin, whose learn() does"
             );
 
             #[derive(Debug)]
-            struct Routed;
+            struct Called;
 
-            impl $crate::Plugin for Routed {
+            impl $crate::Plugin for Called {
                 type Config = $crate::NoConfig;
                 type Statement = ();
 
                 fn new(_: &$crate::Host<'_>, _: $crate::NoConfig) -> ::core::result::Result<Self, $crate::Error> {
-                    ::core::result::Result::Ok(Routed)
+                    ::core::result::Result::Ok(Called)
                 }
 
                 fn learn(&mut self, _: $crate::Query<'_>) -> ::core::result::Result<(), $crate::Error> {
                     ::core::result::Result::Ok(())
                 }
 
-                fn route(
-                    &mut self,
-                    input: $crate::Input<'_>,
-                    _: ::core::option::Option<&()>,
-                ) -> $crate::Output {
-                    $crate::Output::from($function(input))
-                }
+                $method
             }
 
-            $crate::__export_base!(Routed { $( $field : $value ),* });
+            $crate::__export_base!(Called { $( $field : $value ),* });
         };
     };
 }

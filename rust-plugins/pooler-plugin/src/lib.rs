@@ -38,47 +38,59 @@ compile_error!(
 // `#[route]` names the crate as its users do, also in this crate's own tests.
 extern crate self as pooler_plugin;
 
+mod client;
 mod cluster;
 mod decode;
 mod encode;
 mod entry;
+mod entry_hooks;
 mod error;
 mod export;
 mod frame;
 mod input;
 pub mod oid;
 mod output;
+mod pairs;
 mod panics;
 mod parameter;
 mod parse_tree;
 mod plugin;
 mod query;
+mod query_end;
 mod route;
+mod row;
 mod rows;
+mod server;
 mod session;
 pub mod sys;
 pub mod testing;
 
+pub use client::{Accept, Client, ClientAnswer, ClientEnd};
 pub use cluster::{Cluster, ClusterHost};
 pub use decode::{
     Array, Date, Decimal, Decode, DecodeError, Dimension, Format, RawValue, Time, Timestamp, TimestampTz, Uuid, Vector,
 };
 pub use error::Error;
-pub use export::capability;
+pub use export::{capability, hook};
 pub use input::{Input, Protocol};
 pub use output::{NewParameter, Output, Refusal, Rewrite};
+pub use pairs::Pairs;
 pub use parameter::Parameter;
 pub use parse_tree::PARSE_TREE_DEPTH;
 pub use plugin::{Host, NoConfig, Plugin};
-pub use pooler_plugin_macros::route;
+pub use pooler_plugin_macros::{client_connect, plugin, query_end, route, server_connect};
 pub use query::{Facts, Function, Query, StatementKind, Table};
+pub use query_end::QueryEnd;
 pub use route::{Role, Route, Shard};
+pub use row::{Row, RowAnswer, RowChange};
 pub use rows::{Column, Rows, Value};
+pub use server::{First, Server, ServerAnswer};
 pub use session::Session;
 
 /// What the macros expand to. No part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::entry::{create, destroy, fetch_output, forget_statement, learn_statement, route_query};
+    pub use crate::entry_hooks::{client_connect, client_disconnect, query_end, reload, result_row, server_connect};
     pub use crate::export::{Info, SDK, StaticInfo, nul_terminated};
 }

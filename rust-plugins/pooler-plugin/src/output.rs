@@ -21,6 +21,8 @@ pub enum Output {
     Rewrite(Box<Rewrite>),
     /// These rows are the answer; no server is touched.
     Intercept(Box<Rows>),
+    /// This verdict, and let the plugin see each row of the result: see [`Output::with_rows`].
+    WithRows(Box<Output>, u64),
     /// The plugin could not do its work, and why: an operator's matter, not the client's.
     Failed(String),
 }
@@ -49,6 +51,16 @@ impl Output {
     /// Answer the client with rows.
     pub fn intercept(rows: Rows) -> Self {
         Output::Intercept(Box::new(rows))
+    }
+
+    /// Lets [`Plugin::result_row`](crate::Plugin::result_row) see each row of this execution, with the cookie, a number
+    /// of the plugin's own. Not for errors: there are no rows then.
+    #[must_use]
+    pub fn with_rows(self, cookie: u64) -> Self {
+        match self {
+            Output::WithRows(verdict, _) => Output::WithRows(verdict, cookie),
+            verdict => Output::WithRows(Box::new(verdict), cookie),
+        }
     }
 
     /// Say that the plugin could not do its work; what then happens is the configuration's `on_error`.
@@ -129,18 +141,26 @@ impl Refusal {
 pub struct Rewrite {
     pub(crate) sql: Vec<u8>,
     pub(crate) parameters: Option<Vec<NewParameter>>,
+    pub(crate) route: Option<Route>,
 }
 
 impl Rewrite {
     /// One statement, in the client's encoding. The client's parameters stay as they are.
     pub fn new(sql: impl Into<Vec<u8>>) -> Self {
-        Rewrite { sql: sql.into(), parameters: None }
+        Rewrite { sql: sql.into(), parameters: None, route: None }
     }
 
     /// Replaces all of the client's parameters.
     #[must_use]
     pub fn parameters(mut self, parameters: impl IntoIterator<Item = NewParameter>) -> Self {
         self.parameters = Some(parameters.into_iter().collect());
+        self
+    }
+
+    /// Says where the rewritten statement shall go, too.
+    #[must_use]
+    pub fn route(mut self, route: Route) -> Self {
+        self.route = Some(route);
         self
     }
 

@@ -1,10 +1,14 @@
 //! What a plugin is: a state made from its configuration, what it learns about statement texts, and its answers.
 
+use crate::client::{Client, ClientAnswer, ClientEnd};
 use crate::error::Error;
 use crate::frame::{BadFrame, Frame, Record, first_size};
 use crate::input::Input;
 use crate::output::Output;
 use crate::query::Query;
+use crate::query_end::QueryEnd;
+use crate::row::{Row, RowAnswer};
+use crate::server::{Server, ServerAnswer};
 use crate::sys;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -79,7 +83,61 @@ pub trait Plugin: Sized + 'static {
     fn learn(&mut self, query: Query<'_>) -> Result<Self::Statement, Error>;
 
     /// Decides about one statement. `statement` is what [`Plugin::learn`] returned for its text.
-    fn route(&mut self, input: Input<'_>, statement: Option<&Self::Statement>) -> Output;
+    fn route(&mut self, input: Input<'_>, statement: Option<&Self::Statement>) -> Output {
+        let _ = (input, statement);
+        Output::Skip
+    }
+
+    /// Decides about a client that wants in, before it has proved anything. A failure refuses it.
+    ///
+    /// Called with the hook `CLIENT_CONNECT`, as the methods below are called with theirs.
+    fn client_connect(&mut self, client: Client<'_>) -> ClientAnswer {
+        let _ = client;
+        ClientAnswer::Skip
+    }
+
+    /// Hears that a client has left, once for each that [`Plugin::client_connect`] let in.
+    ///
+    /// # Errors
+    /// Are counted and logged.
+    fn client_disconnect(&mut self, end: ClientEnd<'_>) -> Result<(), Error> {
+        let _ = end;
+        Ok(())
+    }
+
+    /// Decides what a new connection to a server runs first, or that it is not used. A failure means the latter.
+    fn server_connect(&mut self, server: Server<'_>) -> ServerAnswer {
+        let _ = server;
+        ServerAnswer::Skip
+    }
+
+    /// Hears that a statement has ended, after its client has been answered. `statement` is what [`Plugin::learn`]
+    /// returned for its text, if the plugin was asked about it.
+    ///
+    /// # Errors
+    /// Are counted and logged.
+    fn query_end(&mut self, end: QueryEnd<'_>, statement: Option<&Self::Statement>) -> Result<(), Error> {
+        let _ = (end, statement);
+        Ok(())
+    }
+
+    /// Decides about a row of a statement whose rows it asked for: see [`Output::with_rows`]. A failure fails the
+    /// statement; its client gets no further row.
+    fn result_row(&mut self, row: Row<'_>, statement: Option<&Self::Statement>) -> RowAnswer {
+        let _ = (row, statement);
+        RowAnswer::Keep
+    }
+
+    /// Takes another configuration, or the same once more: the pooler has read its file again. Prepare everything before
+    /// anything is changed: after an error, and after one of another plugin, the configuration before is in force again,
+    /// and the host may say so by calling this with it.
+    ///
+    /// # Errors
+    /// Refuse the configuration, with the message.
+    fn reload(&mut self, host: &Host<'_>, config: Self::Config) -> Result<(), Error> {
+        let _ = (host, config);
+        Ok(())
+    }
 }
 
 /// The configuration of a plugin that takes none: an empty `[plugins.config]`, or none at all.

@@ -71,10 +71,11 @@ fn exports() -> Exports {
         plugin_info_v1: Some(exported::pooler_plugin_info_v1),
         create: exported::pooler_create,
         destroy: exported::pooler_destroy,
-        route_query: exported::pooler_route_query,
+        route_query: Some(exported::pooler_route_query),
         fetch_output: Some(exported::pooler_fetch_output),
         learn_statement: Some(exported::pooler_learn_statement),
         forget_statement: Some(exported::pooler_forget_statement),
+        ..Exports::of::<Counter>()
     }
 }
 

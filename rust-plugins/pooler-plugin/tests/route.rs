@@ -38,10 +38,16 @@ fn fields_and_results_are_taken() {
         plugin_info_v1: Some(pooler_plugin_info_v1),
         create: pooler_create,
         destroy: pooler_destroy,
-        route_query: pooler_route_query,
+        route_query: Some(pooler_route_query),
         fetch_output: Some(pooler_fetch_output),
         learn_statement: None,
         forget_statement: None,
+        client_connect: None,
+        client_disconnect: None,
+        server_connect: None,
+        query_end: None,
+        result_row: None,
+        reload: None,
     };
     let (info, name, version, _) = exports.info().expect("there is a handshake");
     assert_eq!((name.as_str(), version.as_str(), info.capabilities), ("audit", "9.9", 0x5));

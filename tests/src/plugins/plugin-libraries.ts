@@ -56,3 +56,6 @@ export const puppet = (): string => compilePlugin(join(repository, "packages/cor
 
 const { POOLER_CAP_INSPECT, POOLER_CAP_EVERY_STATEMENT, POOLER_CAP_FACTS } = constants;
 export const capability = { inspect: POOLER_CAP_INSPECT, everyStatement: POOLER_CAP_EVERY_STATEMENT, facts: POOLER_CAP_FACTS } as const;
+
+/** Has every hook: see its source for what its configuration makes it do. */
+export const hooks = (): string => cargoLibrary("fixture_hooks");

@@ -1,5 +1,6 @@
 // SHOW PLUGINS: the chain in its order, what each plugin is, and what it did. Times are microseconds.
 import type { PluginConfig } from "../config/types.js";
+import { sideHookNames } from "../plugins/chain-plugin.js";
 import type { PluginStats } from "../supervisor/ipc.js";
 import { float8, int4, int8, showCommand, text } from "./console-command.js";
 
@@ -35,5 +36,10 @@ export const showPlugins = showCommand<Row>({
     int8("verdict_intercept", ({ stats }) => stats?.verdicts[4] ?? 0),
     int8("total_time", ({ stats }) => Math.round(stats?.timeUs ?? 0)),
     float8("avg_time", ({ stats }) => (stats === null || stats.calls === 0 ? 0 : stats.timeUs / stats.calls)),
+    ...sideHookNames.flatMap((hook) => [
+      int8<Row>(`calls_${hook}`, ({ stats }) => stats?.hookCalls[hook].calls ?? 0),
+      int8<Row>(`errors_${hook}`, ({ stats }) => stats?.hookCalls[hook].errors ?? 0),
+      int8<Row>(`time_${hook}`, ({ stats }) => stats?.hookCalls[hook].timeUs ?? 0),
+    ]),
   ],
 });

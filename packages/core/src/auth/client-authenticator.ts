@@ -182,7 +182,7 @@ class ScramAuthenticator implements ClientAuthenticator {
   #secret(): ScramSecret | Promise<ScramSecret> {
     const { user, userName, secrets } = this.#options;
     const password = passwordOf(user);
-    if (user !== null && password !== null) return secrets.secretOf(userName, password);
+    if (user !== null && password !== null) return secrets.secretOf(user.name, password);
     const stored = user?.verifier == null ? null : parseScramVerifier(user.verifier);
     if (stored !== null) return stored;
     if (user === null) this.#doomed = "there is no such user";

@@ -1,6 +1,7 @@
 // Every metric that the pooler offers: name, meaning, labels, and how its values come out of a view. docs/metrics.md is
 // compared with this table by a test. Nothing here is counted per query: workers count, this only reads.
-import { type ClientSnapshot, latencyBucketsUs } from "../supervisor/ipc.js";
+import { sideHookNames } from "../plugins/chain-plugin.js";
+import { type ClientSnapshot, type HookStats, latencyBucketsUs } from "../supervisor/ipc.js";
 import { rideRefusals } from "./multiplex-refusals.js";
 import { hostStatuses, isPaused, mergePools, type PoolerView } from "./pooler-view.js";
 
@@ -70,6 +71,22 @@ function total(name: string, help: string, value: (view: PoolerView) => number):
 
 function gauge(name: string, help: string, value: (view: PoolerView) => number): MetricFamily {
   return { name, help, type: "gauge", labels: [], samples: (view) => one(value(view)) };
+}
+
+/** Of the hooks that a plugin has. */
+function perHook(name: string, help: string, value: (stats: HookStats) => number): MetricFamily {
+  return {
+    name,
+    help,
+    type: "counter",
+    labels: ["plugin", "hook"],
+    samples: (view) =>
+      view.counters.plugins.flatMap((plugin) =>
+        sideHookNames
+          .filter((hook) => plugin.hooks.includes(hook))
+          .map((hook) => ({ labels: { plugin: plugin.name, hook }, value: value(plugin.hookCalls[hook]) })),
+      ),
+  };
 }
 
 function perPlugin(name: string, help: string, value: (plugin: PoolerView["counters"]["plugins"][number]) => number): MetricFamily {
@@ -252,6 +269,9 @@ export const metricFamilies: readonly MetricFamily[] = [
         sum: plugin.timeUs / usPerSecond,
       })),
   },
+  perHook("pooler_plugin_hook_calls_total", "Calls of a plugin's hooks beside the routing hook.", (stats) => stats.calls),
+  perHook("pooler_plugin_hook_errors_total", "Calls of these hooks that failed.", (stats) => stats.errors),
+  perHook("pooler_plugin_hook_seconds_total", "Time in these hooks.", (stats) => stats.timeUs / usPerSecond),
 ];
 
 function clientSamples(view: PoolerView): Sample[] {

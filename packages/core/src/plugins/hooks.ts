@@ -4,8 +4,8 @@ import { constants, structs } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
 import { readRefusal } from "./chain-verdicts.js";
 import { sessionBlock } from "./frames.js";
-import type { StatementBlock } from "./frames-input.js";
 import { HookFrame } from "./frames-hook.js";
+import type { StatementBlock } from "./frames-input.js";
 import { malformed, OutputFrame } from "./frames-output.js";
 import { type HookCaller, type HookIndex, hookFailed, hookIndex } from "./hook-caller.js";
 import type {

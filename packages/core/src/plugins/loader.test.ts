@@ -57,7 +57,7 @@ describe("a plugin that fits", () => {
   });
 
   it.each<[string, Record<string, string>]>([
-    ["a newer minor that can work with this host", { ABI_MINOR: "9", HOOKS: "0x81", CAPABILITIES: "0x8001" }],
+    ["a newer minor that can work with this host", { ABI_MINOR: "9", HOOKS: "0x8001", CAPABILITIES: "0x8001" }],
     ["an info struct that has grown", { INFO_SIZE: "96" }],
     [
       "a range of grammars around the host's",
@@ -97,8 +97,9 @@ describe("a handshake that does not fit", () => {
     ["too small a struct", { INFO_SIZE: "48" }, "pooler_plugin_info has size 48, ABI 1 has 56"],
     ["a host minor that is to come", { ABI_MINOR: "4", MIN_HOST_MINOR: "3" }, "min_host_minor is 3, this pooler speaks ABI 1.0"],
     ["no hook", { HOOKS: "0" }, "hooks is 0x0: it has no hook that ABI 1.0 calls"],
-    ["a newer minor with newer hooks only", { ABI_MINOR: "1", HOOKS: "0x2" }, "hooks is 0x2: it has no hook that ABI 1.0 calls"],
-    ["hooks that this minor does not have", { HOOKS: "0x11" }, "hooks is 0x11, of which ABI 1.0 does not know 0x10"],
+    ["a newer minor with newer hooks only", { ABI_MINOR: "1", HOOKS: "0x8000" }, "hooks is 0x8000: it has no hook that ABI 1.0 calls"],
+    ["hooks that this minor does not have", { HOOKS: "0x8001" }, "hooks is 0x8001, of which ABI 1.0 does not know 0x8000"],
+    ["a hook that is declared and not exported", { HOOKS: "0x3" }, "it does not export pooler_client_connect"],
     [
       "capabilities that this minor does not have",
       { CAPABILITIES: "0x80000001" },

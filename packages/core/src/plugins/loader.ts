@@ -200,7 +200,10 @@ function bindExports(config: PluginConfig, library: NativeLibrary, info: PluginI
     forgetStatement: (learns
       ? required("pooler_forget_statement", "void", ["void *", "uint64_t"])
       : null) as PluginExports["forgetStatement"],
-    hooks: Object.fromEntries(Object.entries(sideHooks).map(([name, bit]) => [name, hook(name, bit)])) as Record<SideHook, HookFunction | null>,
+    hooks: Object.fromEntries(Object.entries(sideHooks).map(([name, bit]) => [name, hook(name, bit)])) as Record<
+      SideHook,
+      HookFunction | null
+    >,
   };
 }
 

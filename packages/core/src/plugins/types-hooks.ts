@@ -32,8 +32,6 @@ export interface ClientVerdict {
   readonly login: ServerLogin | null;
 }
 
-
-
 /** A server connection after its handshake. */
 export interface ConnectedServer {
   readonly id: number;
@@ -45,7 +43,8 @@ export interface ConnectedServer {
   readonly user: string;
   readonly address: string;
   readonly tls: boolean;
-  readonly parameters: ReadonlyMap<string, string>;
+  /** What the server reported, kept up to date while it is set up. */
+  readonly parameters: Map<string, string>;
 }
 
 export interface ServerVerdict {

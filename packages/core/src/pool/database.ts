@@ -2,6 +2,7 @@
 import { PoolerError } from "../base/errors.js";
 import type { DatabaseConfig, HostConfig, MultiplexConfig, UserConfig } from "../config/types.js";
 import type { ClusterView } from "../plugins/types.js";
+import type { ServerLogin } from "../plugins/types-hooks.js";
 import { chooseReplica } from "../topology/choose-host.js";
 import { createHostState, type HostState } from "../topology/host-state.js";
 import { HostPool, type PoolContext, type ServerCredentials } from "./host-pool.js";
@@ -11,6 +12,12 @@ import { createMultiplexCounters, Multiplex, type MultiplexCounters } from "./mu
 export interface Route {
   readonly shard: number;
   readonly role: "primary" | "replica";
+}
+
+/** A user as a client is one. */
+export interface ClientUser extends UserConfig {
+  /** A plugin said how to log in at servers for this client. */
+  readonly serverLogin?: ServerLogin;
 }
 
 interface ShardHosts {
@@ -142,7 +149,7 @@ export class Database {
   }
 
   /** The pool that serves a route for a user now, or why there is none. */
-  poolFor(user: UserConfig, route: Route): HostPool | PoolerError {
+  poolFor(user: ClientUser, route: Route): HostPool | PoolerError {
     if (this.removed) return new PoolerError("UNKNOWN_DATABASE", `database "${this.config.name}" was taken out of the configuration`);
     const shard = this.#shards[route.shard];
     if (shard === undefined) return new PoolerError("UNROUTED", `database "${this.config.name}" has no shard ${route.shard}`);
@@ -193,7 +200,9 @@ export class Database {
     return Math.ceil(this.config.maxWaiting / this.#context.workers);
   }
 
-  #pool(user: UserConfig, host: HostState): HostPool {
+  #pool(user: ClientUser, host: HostState): HostPool {
+    // One object for each client, which would never be met again.
+    if (user.serverLogin !== undefined) return this.#poolByName(user, host);
     let byUser = this.#poolsOf.get(host);
     if (byUser === undefined) {
       byUser = new Map();
@@ -207,26 +216,36 @@ export class Database {
     return pool;
   }
 
-  #poolByName(user: UserConfig, host: HostState): HostPool {
+  #poolByName(user: ClientUser, host: HostState): HostPool {
     const { config } = host;
-    const serverUser = config.user ?? user.serverUser ?? user.name;
-    const key = `${this.config.name}\0${serverUser}\0${host.shard}\0${host.role}\0${host.address}`;
+    const { serverLogin } = user;
+    const serverUser = serverLogin?.user ?? config.user ?? user.serverUser ?? user.name;
+    // What a plugin vouches for and what is configured do not share connections.
+    const key = `${this.config.name}\0${serverUser}\0${host.shard}\0${host.role}\0${host.address}${serverLogin === undefined ? "" : "\0given"}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new HostPool(this.#context, {
+      const made: HostPool = new HostPool(this.#context, {
         key,
         database: this.config.name,
         user: serverUser,
-        credentials: () => this.#credentials(user, host.config),
+        credentials: () => (made.login === null ? this.#credentials(user, host.config) : this.#given(user, made.login)),
         host,
         poolSize: this.config.poolSize,
         maxWaiting: this.#maxWaiting,
         multiplex: this.multiplex,
       });
+      pool = made;
       if (this.paused) pool.pause();
       this.#pools.set(key, pool);
     }
+    if (serverLogin !== undefined) pool.login = serverLogin;
     return pool;
+  }
+
+  /** As a plugin said. Without a password the user's own is tried. */
+  #given(known: UserConfig, login: ServerLogin): ServerCredentials {
+    const user = this.#context.user(known.name) ?? known;
+    return { password: login.password ?? user.serverPassword ?? user.password, passThroughKeys: null };
   }
 
   /** Of the user as it is configured now; `known` serves when it is configured no more and its clients are still there. */

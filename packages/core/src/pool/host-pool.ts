@@ -7,12 +7,14 @@ import type { Clock, Timer } from "../base/clock.js";
 import { PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import type { LimitsConfig, TimeoutsConfig, UserConfig } from "../config/types.js";
-import { openServer } from "../server/handshake.js";
+import type { PluginHooks, ServerLogin } from "../plugins/types-hooks.js";
+import { type Greeting, openServer } from "../server/handshake.js";
 import { Server, type ServerOwner } from "../server/server.js";
+import { type FirstStatements, noFirstStatements, setUpServer } from "../server/set-up-server.js";
 import type { StatementKind } from "../server/statement-kind.js";
 import { type Settings, sameSettings } from "../session/settings.js";
 import type { HostState } from "../topology/host-state.js";
-import type { WireEngine } from "../wire/wire.js";
+import type { Wire, WireEngine } from "../wire/wire.js";
 import { Admission } from "./admission.js";
 import type { Multiplex } from "./multiplex.js";
 import { Riding, type RidingPool, type WaitingRider } from "./riding.js";
@@ -45,6 +47,8 @@ export interface PoolContext {
   readonly secrets: SecretCache;
   /** By user: what their own logins have shown, for users of whom there is nothing but a verifier. */
   readonly passThroughKeys: ReadonlyMap<string, PassThroughKeys>;
+  /** Null: no plugin has server_connect. */
+  readonly hooks: PluginHooks | null;
   /** As the configuration has it now. */
   user(name: string): UserConfig | undefined;
   limits: LimitsConfig;
@@ -91,6 +95,8 @@ export class HostPool implements ServerOwner, RidingPool {
   poolSize: number;
   /** ParameterStatus of the last server that was greeted. */
   greeting: ReadonlyMap<string, string> | null = null;
+  /** What a plugin said last of how to log in here; null: what is configured. */
+  login: ServerLogin | null = null;
   #retryAtMs = 0;
   #lastError: PoolerError | null = null;
   #retryTimer: Timer | null = null;
@@ -435,39 +441,69 @@ export class HostPool implements ServerOwner, RidingPool {
   #open(): void {
     this.connecting++;
     const { host, user, credentials } = this.options;
-    const { engine, secrets, timeouts, clock, log, limits, totals } = this.#context;
+    const { engine, secrets, timeouts, hooks } = this.#context;
     openServer(
       engine,
       { ...host.config, user, ...credentials(), secrets, timeoutMs: timeouts.serverConnectMs },
       (error, wire, greeting) => {
-        this.connecting--;
-        if (wire === null || greeting === null) {
-          this.#context.slots.giveBack(this.options.key);
-          this.#openFailed(error ?? new PoolerError("HOST_DOWN", `${this.#where} cannot be reached`));
-          return;
-        }
-        totals.serversOpened++;
-        this.#lastError = null;
-        this.#retryAtMs = 0;
-        this.#probing = false;
-        host.lastError = null;
-        if (!host.up) this.#markUp();
-        this.greeting = greeting.parameters;
-        const server = new Server({
-          id: this.#context.nextServerId(),
-          wire,
-          owner: this,
-          identity: greeting.identity,
-          statementLimit: limits.maxServerStatements,
-          nowMs: clock.nowMs(),
-          log,
-        });
-        wire.reader = server;
-        this.servers.add(server);
-        for (const callback of this.#greetingWaiters.splice(0)) callback(null);
-        this.onIdle(server, null);
+        if (wire === null || greeting === null || hooks === null) this.#opened(error, wire, greeting, null, noFirstStatements);
+        else this.#setUp(hooks, wire, greeting);
       },
     );
+  }
+
+  /** Plugins have their say before anybody uses the connection. */
+  #setUp(hooks: PluginHooks, wire: Wire, greeting: Greeting): void {
+    const { host, user, database } = this.options;
+    const id = this.#context.nextServerId();
+    const parameters = new Map(greeting.parameters);
+    const server = {
+      id,
+      shard: host.shard,
+      role: host.role,
+      processId: greeting.identity.remoteProcessId,
+      database,
+      serverDatabase: host.config.database,
+      user,
+      address: host.address,
+      tls: wire.tls,
+      parameters,
+    };
+    setUpServer(hooks, wire, server, this.#context.timeouts.serverConnectMs, (error, first) =>
+      this.#opened(error, error === null ? wire : null, { ...greeting, parameters }, id, first),
+    );
+  }
+
+  #opened(error: PoolerError | null, wire: Wire | null, greeting: Greeting | null, id: number | null, first: FirstStatements): void {
+    const { host } = this.options;
+    const { clock, log, limits, totals } = this.#context;
+    this.connecting--;
+    if (wire === null || greeting === null) {
+      this.#context.slots.giveBack(this.options.key);
+      this.#openFailed(error ?? new PoolerError("HOST_DOWN", `${this.#where} cannot be reached`));
+      return;
+    }
+    totals.serversOpened++;
+    this.#lastError = null;
+    this.#retryAtMs = 0;
+    this.#probing = false;
+    host.lastError = null;
+    if (!host.up) this.#markUp();
+    this.greeting = greeting.parameters;
+    const server = new Server({
+      id: id ?? this.#context.nextServerId(),
+      wire,
+      owner: this,
+      identity: greeting.identity,
+      statementLimit: limits.maxServerStatements,
+      nowMs: clock.nowMs(),
+      log,
+    });
+    server.first = first;
+    wire.reader = server;
+    this.servers.add(server);
+    for (const callback of this.#greetingWaiters.splice(0)) callback(null);
+    this.onIdle(server, null);
   }
 
   #openFailed(error: PoolerError): void {

@@ -17,6 +17,7 @@ import { globalNameIn, PreparedStatements, writeClose } from "./global-statement
 import { Relay, type RelayTarget } from "./relay.js";
 import { Expect, Hide, ReplyQueue } from "./reply-queue.js";
 import { RetryUnit } from "./retry-unit.js";
+import { type FirstStatements, noFirstStatements } from "./set-up-server.js";
 
 /** Who has a server on lease. */
 export interface Lessee {
@@ -90,6 +91,8 @@ export class Server implements WireReader, RelayTarget {
   unnamed: object | null = null;
   /** Something may have been left in the session that nobody keeps account of. */
   unknownState = false;
+  /** What plugins want to be run whenever the session was reset. */
+  first: FirstStatements = noFirstStatements;
   /** Close when it comes free. */
   retired = false;
   /** Bytes were delivered to the client since the current unit was sent. */
@@ -381,7 +384,9 @@ export class Server implements WireReader, RelayTarget {
     if (this.unknownState) {
       this.replies.push(Expect.QUERY, Hide.ALL);
       this.replies.push(Expect.QUERY, Hide.ALL);
+      for (const _ of this.first) this.replies.push(Expect.QUERY, Hide.ALL);
       this.send(discardAll, 0, discardAll.length);
+      for (const query of this.first) this.send(query, 0, query.length);
     } else {
       this.replies.push(Expect.QUERY, Hide.ALL);
       this.send(rollback, 0, rollback.length);

@@ -275,7 +275,7 @@ export class BatchRunner {
       this.#batch = batch;
     }
     this.session.state = "preparing";
-    const statements = settingsDifference(server.settings, this.session.settings);
+    const statements = settingsDifference(server.settings, this.session.settings, server.first);
     const out = this.session.context.request.reset();
     out
       .begin(Frontend.QUERY)
@@ -358,7 +358,8 @@ export class BatchRunner {
     this.#prepareOnly = prepareOnly;
     this.#statusBefore = held !== null && !prepareOnly ? TransactionStatus.IN_TRANSACTION : server.status;
     this.#effects = this.session.batchOpen ? [...this.#effects, ...batch.effects] : batch.effects;
-    if (batch.unclear) server.unknownState = true;
+    // What plugins ran first may be undone by RESET and DISCARD.
+    if (batch.unclear || (server.first.length > 0 && batch.effects.length > 0)) server.unknownState = true;
     if (batch.changesSchema) this.#changesSchema = true;
     if (batch.pins) this.session.pinned = true;
     if (batch.writes) this.session.routeWrites = true;

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.js";
 import type { Logger } from "../base/logger.js";
 import type { PoolerConfig, UserConfig } from "../config/types.js";
 import type { StatementSource } from "../plugins/statements.js";
+import type { PluginHooks } from "../plugins/types-hooks.js";
 import type { Database } from "../pool/database.js";
 import { BindMessage, ParseMessage } from "../protocol/frontend.js";
 import { MessageWriter } from "../protocol/message-writer.js";
@@ -11,6 +12,7 @@ import type { Router } from "../router/router.js";
 import { createLexed, type Lexed } from "../sql/lexer.js";
 import type { WireEngine } from "../wire/wire.js";
 import { BatchStock } from "./batch.js";
+import type { ClientHooks } from "./client-hooks.js";
 import { StatementRegistry } from "./client-statements.js";
 import { IntakeStock } from "./intake.js";
 import type { MessageMemory } from "./message-memory.js";
@@ -34,6 +36,10 @@ export interface SessionContext {
   readonly router: Router | null;
   /** Statements for the plugin chain; there is one whenever there is a router. */
   readonly statements: StatementSource | null;
+  /** Null: no plugin has hooks beside route_query. */
+  readonly hooks: PluginHooks | null;
+  /** Null: no plugin wants to know who comes and goes. */
+  readonly clientHooks: ClientHooks | null;
   readonly registry: StatementRegistry;
   readonly memory: MessageMemory;
   readonly batches: BatchStock;

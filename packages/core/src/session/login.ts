@@ -9,7 +9,8 @@ import type { SecretCache } from "../auth/secret-cache.js";
 import type { Timer } from "../base/clock.js";
 import { PoolerError } from "../base/errors.js";
 import type { UserConfig } from "../config/types.js";
-import type { Database } from "../pool/database.js";
+import type { ChainSession } from "../plugins/types.js";
+import type { ClientUser, Database } from "../pool/database.js";
 import { writeParameterStatus, writePoolerError, writeReadyForQuery } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { readInt32 } from "../protocol/message-writer.js";
@@ -67,7 +68,9 @@ export class Login implements WireReader {
   #askedForGss = false;
   #timeout: Timer | null = null;
   #authenticator: ClientAuthenticator | null = null;
-  #user: UserConfig | null = null;
+  #user: ClientUser | null = null;
+  /** The client as plugins let it in. */
+  #guest: ChainSession | null = null;
   #packet: Extract<StartupPacket, { kind: "startup" }> | null = null;
   #database: Database | null = null;
   /** A place among max_clients was taken. */
@@ -193,7 +196,7 @@ export class Login implements WireReader {
     if (packet.minor > 0 || packet.unknownOptions.length > 0) this.#negotiateVersion(packet.unknownOptions);
     // A hint for those who would be refused anyway; the place itself is taken after the login. The console is always open.
     if (!this.#clients.hasRoom && parameters.get("database") !== consoleDatabaseName) throw this.#full();
-    const user = this.#context.user(userName) ?? null;
+    const user = this.#identify(userName, parameters);
     this.#user = user;
     if (mode === "verify-full" && this.#wire.peerName !== userName) throw this.#denied(`the certificate is for "${this.#wire.peerName}"`);
     this.#state = "authenticating";
@@ -206,6 +209,18 @@ export class Login implements WireReader {
       secrets: this.#secrets,
     });
     this.#step(this.#authenticator.start());
+  }
+
+  /** Who the client is, as far as plugins know better than its startup packet; null: nobody that is configured. */
+  #identify(userName: string, parameters: ReadonlyMap<string, string>): ClientUser | null {
+    const { clientHooks } = this.#context;
+    // The console must stay open to those who mend what a plugin does.
+    if (clientHooks === null || parameters.get("database") === consoleDatabaseName) return this.#context.user(userName) ?? null;
+    const verdict = clientHooks.connect(this.#wire, this.#clients.nextSessionId(), parameters);
+    if (verdict.refusal !== null) throw verdict.refusal;
+    this.#guest = verdict.session;
+    const user = this.#context.user(verdict.session.user) ?? null;
+    return user === null || verdict.login === null ? user : { ...user, serverLogin: verdict.login };
   }
 
   /** Protocol 3.0 is what there is; source: the protocol's "Message Formats", NegotiateProtocolVersion. */
@@ -272,11 +287,11 @@ export class Login implements WireReader {
 
   #authenticated(): void {
     const { parameters } = this.#packet as Extract<StartupPacket, { kind: "startup" }>;
-    const user = this.#user as UserConfig;
+    const user = this.#user as ClientUser;
     const keys = this.#authenticator?.passThroughKeys ?? null;
     if (keys !== null && user.password === null) this.#context.passThroughKeys.set(user.name, keys);
-    const name = parameters.get("database") || user.name;
-    if (name === consoleDatabaseName) {
+    const name = this.#guest?.database ?? (parameters.get("database") || user.name);
+    if (name === consoleDatabaseName && this.#guest === null) {
       if (user.console === "none")
         throw new PoolerError("AUTH_NOT_ALLOWED", `user "${user.name}" may not use the console`, {
           hint: 'Set console = "admin" or "stats" for the user in the configuration.',
@@ -312,7 +327,7 @@ export class Login implements WireReader {
     });
   }
 
-  #greet(database: Database, user: UserConfig, greeting: ReadonlyMap<string, string>): void {
+  #greet(database: Database, user: ClientUser, greeting: ReadonlyMap<string, string>): void {
     const { parameters } = this.#packet as Extract<StartupPacket, { kind: "startup" }>;
     const given = startupSettings(parameters);
     let settings: Settings = noSettings;
@@ -322,7 +337,7 @@ export class Login implements WireReader {
       const proper = reported.get(name);
       if (proper !== undefined) shown.set(proper, name === "client_encoding" ? encodingName(value) : value);
     }
-    const id = this.#clients.nextSessionId();
+    const id = this.#guest?.id ?? this.#clients.nextSessionId();
     const applicationName = parameters.get("application_name") ?? "";
     const encoding = shown.get("client_encoding") ?? "UTF8";
     const { remoteAddress: clientAddress, tls } = this.#wire;
@@ -366,6 +381,7 @@ export class Login implements WireReader {
       registry: this.#clients,
     });
     this.#isAdmitted = false; // the place is the session's
+    this.#guest = null; // as are its farewells
     this.#clients.add(session);
     this.#wire.write(hello, 0, hello.length);
     if (this.#kept.length > 0) session.onBytes(this.#kept, 0, this.#kept.length);
@@ -388,6 +404,8 @@ export class Login implements WireReader {
 
   #end(): void {
     this.#state = "ended";
+    if (this.#guest !== null) this.#context.clientHooks?.left(this.#guest, false);
+    this.#guest = null;
     if (this.#isAdmitted) this.#clients.dismiss();
     this.#isAdmitted = false;
     this.#finish();

@@ -1,5 +1,6 @@
 // The settings that a session made with SET or brought along in its startup packet, as an immutable value. A server carries
 // the settings of whoever had it last; before a lease both are compared and the difference is run.
+import { HEADER_BYTES } from "../protocol/codes.js";
 import { quoteIdentifier, quoteLiteral } from "../sql/quoting.js";
 
 export interface Settings {
@@ -68,10 +69,12 @@ export function sameSettings(a: Settings, b: Settings): boolean {
   return a === b || a.key === b.key;
 }
 
-/** Statements that turn a session with `from` into one with `to`. */
-export function settingsDifference(from: Settings, to: Settings): string[] {
+/** Statements that turn a session with `from` into one with `to`. `first`: queries by which plugins begin every session. */
+export function settingsDifference(from: Settings, to: Settings, first: readonly Buffer[] = []): string[] {
   const statements: string[] = [];
   for (const name of from.entries.keys()) if (!to.entries.has(name)) statements.push(resetStatement(name));
+  // RESET goes back to what the server has, not to what they made of it.
+  if (statements.length > 0) for (const query of first) statements.push(query.latin1Slice(HEADER_BYTES, query.length - 1));
   for (const [name, statement] of to.entries) if (from.entries.get(name) !== statement) statements.push(statement);
   return statements;
 }

@@ -89,6 +89,7 @@ export class Clients implements ClientRegistry {
 
   remove(session: Session): void {
     if (this.sessions.delete(session.processId)) this.dismiss();
+    this.#options.context.clientHooks?.left(session.chainSession, true);
     this.#tellEmpty();
   }
 

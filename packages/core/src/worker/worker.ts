@@ -8,6 +8,7 @@ import { Database } from "../pool/database.js";
 import type { PoolContext } from "../pool/host-pool.js";
 import { type BorrowedSlots, createBorrowedSlots, createLocalSlots } from "../pool/slot-source.js";
 import { Router } from "../router/router.js";
+import { ClientHooks } from "../session/client-hooks.js";
 import { createSessionScratch, type SessionContext } from "../session/context.js";
 import { MessageMemory } from "../session/message-memory.js";
 import { inheritedFds, type WorkerBoot } from "../supervisor/ipc.js";
@@ -67,6 +68,7 @@ class Worker {
     const engine = createWireEngine(config.io, log);
     engine.keepTime(clock);
     const passThroughKeys = new Map<string, PassThroughKeys>();
+    const hooks = plugins?.chain.hooks ?? null;
     this.#borrowed =
       config.workers === 1
         ? null
@@ -82,6 +84,7 @@ class Worker {
       slots: this.#borrowed ?? createLocalSlots(),
       secrets: this.#secrets,
       passThroughKeys,
+      hooks: hooks?.seesServers ? hooks : null,
       user: (name) => this.#users.get(name),
       limits: config.limits,
       timeouts: config.timeouts,
@@ -98,8 +101,11 @@ class Worker {
       engine,
       clock,
       log,
-      router: plugins === null ? null : new Router(plugins.chain),
+      // Who only watches statements end must know them, too.
+      router: plugins !== null && (plugins.chain.routes || hooks?.seesEnds) ? new Router(plugins.chain) : null,
       statements: plugins?.statements ?? null,
+      hooks,
+      clientHooks: hooks?.seesClients ? new ClientHooks(hooks, clock) : null,
       ...createSessionScratch(
         config,
         new MessageMemory({ limit: () => this.#context.config.limits.maxBufferedBytes, nowMs: () => clock.nowMs() }),

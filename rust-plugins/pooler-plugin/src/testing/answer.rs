@@ -15,6 +15,14 @@ pub(super) fn read(status: sys::Status, frame: &[u8]) -> Result<Output, BadFrame
     let end = used.max(first_size::<sys::Output>());
     let frame = frame.get(..end).ok_or(BadFrame("`used` is larger than the frame"))?;
     let output = Frame(frame).header(first_size::<sys::Output>())?;
+    let verdict = read_verdict(status, output)?;
+    match output.u32(offset_of!(sys::Output, flags)) & sys::OUT_ROWS {
+        0 => Ok(verdict),
+        _ => Ok(verdict.with_rows(output.u64(offset_of!(sys::Output, cookie)))),
+    }
+}
+
+fn read_verdict(status: sys::Status, output: Record<'_>) -> Result<Output, BadFrame> {
     match status {
         sys::SKIP => Ok(Output::Skip),
         sys::FORWARD => Ok(Output::Forward(read_route(output)?)),
@@ -37,7 +45,7 @@ pub(super) fn message(frame: &[u8]) -> String {
 }
 
 /// A slice that neither lies in the header nor leaves what the plugin says it used.
-fn slice(record: Record<'_>, offset: usize) -> Result<Option<&[u8]>, BadFrame> {
+pub(super) fn slice(record: Record<'_>, offset: usize) -> Result<Option<&[u8]>, BadFrame> {
     match record.u32(offset + offset_of!(sys::Slice, offset)) as usize {
         at if at != 0 && at < first_size::<sys::Output>() => Err(BadFrame("a slice begins in the header")),
         _ => record.slice(offset),
@@ -45,7 +53,7 @@ fn slice(record: Record<'_>, offset: usize) -> Result<Option<&[u8]>, BadFrame> {
 }
 
 /// An array that does not lie in the header, and whose elements are aligned.
-fn array(record: Record<'_>, offset: usize, least: usize) -> Result<Records<'_>, BadFrame> {
+pub(super) fn array(record: Record<'_>, offset: usize, least: usize) -> Result<Records<'_>, BadFrame> {
     let at = record.u32(offset + offset_of!(sys::Array, offset)) as usize;
     let stride = record.u32(offset + offset_of!(sys::Array, stride)) as usize;
     if at != 0 && at < first_size::<sys::Output>() {
@@ -57,7 +65,7 @@ fn array(record: Record<'_>, offset: usize, least: usize) -> Result<Records<'_>,
     record.array(offset, least)
 }
 
-fn text(record: Record<'_>, offset: usize) -> Result<Option<String>, BadFrame> {
+pub(super) fn text(record: Record<'_>, offset: usize) -> Result<Option<String>, BadFrame> {
     match slice(record, offset)? {
         None => Ok(None),
         Some(bytes) => match std::str::from_utf8(bytes) {
@@ -77,7 +85,7 @@ fn read_route(output: Record<'_>) -> Result<Route, BadFrame> {
     Ok(Route::new(role, Shard::from_number(output.u32(offset_of!(sys::Output, shard)))))
 }
 
-fn read_refusal(output: Record<'_>) -> Result<Refusal, BadFrame> {
+pub(super) fn read_refusal(output: Record<'_>) -> Result<Refusal, BadFrame> {
     Ok(Refusal {
         sqlstate: text(output, offset_of!(sys::Output, sqlstate))?.unwrap_or_else(|| "42501".to_owned()),
         message: text(output, offset_of!(sys::Output, message))?.unwrap_or_default(),
@@ -88,8 +96,12 @@ fn read_refusal(output: Record<'_>) -> Result<Refusal, BadFrame> {
 
 fn read_rewrite(output: Record<'_>) -> Result<Rewrite, BadFrame> {
     let sql = slice(output, offset_of!(sys::Output, sql))?.ok_or(BadFrame("a rewrite has no text"))?;
-    let rewrite = Rewrite::new(sql);
-    if output.u32(offset_of!(sys::Output, flags)) & sys::OUT_PARAMETERS == 0 {
+    let flags = output.u32(offset_of!(sys::Output, flags));
+    let mut rewrite = Rewrite::new(sql);
+    if flags & sys::OUT_ROUTE != 0 {
+        rewrite = rewrite.route(read_route(output)?);
+    }
+    if flags & sys::OUT_PARAMETERS == 0 {
         return Ok(rewrite);
     }
     let array = array(output, offset_of!(sys::Output, parameters), first_size::<sys::Parameter>())?;

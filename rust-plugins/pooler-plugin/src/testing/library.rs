@@ -1,6 +1,6 @@
 //! A plugin's entry points: of a type in this program, or of a shared library on disk.
 
-use crate::entry;
+use crate::{entry, entry_hooks};
 use crate::plugin::Plugin;
 use crate::sys;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -13,10 +13,16 @@ pub struct Exports {
     pub plugin_info_v1: Option<sys::PluginInfoV1Fn>,
     pub create: sys::CreateFn,
     pub destroy: sys::DestroyFn,
-    pub route_query: sys::RouteQueryFn,
+    pub route_query: Option<sys::RouteQueryFn>,
     pub fetch_output: Option<sys::FetchOutputFn>,
     pub learn_statement: Option<sys::LearnStatementFn>,
     pub forget_statement: Option<sys::ForgetStatementFn>,
+    pub client_connect: Option<sys::ClientConnectFn>,
+    pub client_disconnect: Option<sys::ClientDisconnectFn>,
+    pub server_connect: Option<sys::ServerConnectFn>,
+    pub query_end: Option<sys::QueryEndFn>,
+    pub result_row: Option<sys::ResultRowFn>,
+    pub reload: Option<sys::ReloadFn>,
 }
 
 impl Exports {
@@ -26,10 +32,16 @@ impl Exports {
             plugin_info_v1: None,
             create: entry::create::<P>,
             destroy: entry::destroy::<P>,
-            route_query: entry::route_query::<P>,
+            route_query: Some(entry::route_query::<P>),
             fetch_output: Some(entry::fetch_output::<P>),
             learn_statement: Some(entry::learn_statement::<P>),
             forget_statement: Some(entry::forget_statement::<P>),
+            client_connect: Some(entry_hooks::client_connect::<P>),
+            client_disconnect: Some(entry_hooks::client_disconnect::<P>),
+            server_connect: Some(entry_hooks::server_connect::<P>),
+            query_end: Some(entry_hooks::query_end::<P>),
+            result_row: Some(entry_hooks::result_row::<P>),
+            reload: Some(entry_hooks::reload::<P>),
         }
     }
 
@@ -47,9 +59,10 @@ impl Exports {
                 )),
                 create: std::mem::transmute::<*mut c_void, sys::CreateFn>(library.symbol(c"pooler_create")?),
                 destroy: std::mem::transmute::<*mut c_void, sys::DestroyFn>(library.symbol(c"pooler_destroy")?),
-                route_query: std::mem::transmute::<*mut c_void, sys::RouteQueryFn>(
-                    library.symbol(c"pooler_route_query")?,
-                ),
+                route_query: library
+                    .symbol(c"pooler_route_query")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::RouteQueryFn>(symbol)),
                 fetch_output: library
                     .symbol(c"pooler_fetch_output")
                     .ok()
@@ -62,6 +75,30 @@ impl Exports {
                     .symbol(c"pooler_forget_statement")
                     .ok()
                     .map(|symbol| std::mem::transmute::<*mut c_void, sys::ForgetStatementFn>(symbol)),
+                client_connect: library
+                    .symbol(c"pooler_client_connect")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::ClientConnectFn>(symbol)),
+                client_disconnect: library
+                    .symbol(c"pooler_client_disconnect")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::ClientDisconnectFn>(symbol)),
+                server_connect: library
+                    .symbol(c"pooler_server_connect")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::ServerConnectFn>(symbol)),
+                query_end: library
+                    .symbol(c"pooler_query_end")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::QueryEndFn>(symbol)),
+                result_row: library
+                    .symbol(c"pooler_result_row")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::ResultRowFn>(symbol)),
+                reload: library
+                    .symbol(c"pooler_reload")
+                    .ok()
+                    .map(|symbol| std::mem::transmute::<*mut c_void, sys::ReloadFn>(symbol)),
             })
         }
     }

@@ -31,12 +31,14 @@
 
 mod answer;
 mod buffer;
+mod hooks;
 mod library;
 mod request;
 mod request_frame;
 mod runner;
 
 pub use buffer::FrameBuffer;
+pub use hooks::{ClientRequest, End, ServerRequest};
 pub use library::{Exports, built_library};
 pub use request::Request;
 pub use runner::{Failure, Runner};

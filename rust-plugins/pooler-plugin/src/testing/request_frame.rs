@@ -39,7 +39,7 @@ impl Request {
         frame
     }
 
-    fn put_statement(&self, frame: &mut FrameBuffer, learn: bool) -> usize {
+    pub(super) fn put_statement(&self, frame: &mut FrameBuffer, learn: bool) -> usize {
         let at = frame.reserve(size_of::<sys::Statement>());
         frame.put_u32(at + offset_of!(sys::Statement, size), size_of::<sys::Statement>() as u32);
         frame.put_u32(at + offset_of!(sys::Statement, kind), self.kind.number());
@@ -73,7 +73,7 @@ impl Request {
         at
     }
 
-    fn put_session(&self, frame: &mut FrameBuffer) -> usize {
+    pub(super) fn put_session(&self, frame: &mut FrameBuffer) -> usize {
         let at = frame.reserve(size_of::<sys::Session>());
         frame.put_u32(at + offset_of!(sys::Session, size), size_of::<sys::Session>() as u32);
         frame.put_u32(at + offset_of!(sys::Session, flags), self.session_flags);

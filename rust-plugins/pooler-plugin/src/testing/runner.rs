@@ -33,8 +33,8 @@ impl std::error::Error for Failure {}
 /// A plugin that runs without a pooler.
 #[derive(Debug)]
 pub struct Runner {
-    exports: Exports,
-    state: *mut c_void,
+    pub(super) exports: Exports,
+    pub(super) state: *mut c_void,
     learned: HashSet<u64>,
     capacity: usize,
     fetches: usize,
@@ -63,13 +63,7 @@ impl Runner {
     /// # Errors
     /// When the plugin refuses the configuration.
     pub fn create(exports: Exports, config_json: &str) -> Result<Self, Failure> {
-        let mut input = FrameBuffer::default();
-        input.reserve(size_of::<sys::CreateInput>());
-        input.put_u32(offset_of!(sys::CreateInput, size), size_of::<sys::CreateInput>() as u32);
-        input.put_u32(offset_of!(sys::CreateInput, host_minor), sys::ABI_MINOR);
-        input.put_u32(offset_of!(sys::CreateInput, grammar), 17);
-        input.put_slice(offset_of!(sys::CreateInput, config), Some(config_json.as_bytes()));
-        input.put_slice(offset_of!(sys::CreateInput, name), Some(b"plugin-under-test"));
+        let input = create_frame(config_json);
         let mut output = output_frame(4096);
         let mut state = std::ptr::null_mut();
         // SAFETY: two frames with their lengths, and a place for the state.
@@ -133,10 +127,23 @@ impl Runner {
     /// # Errors
     /// When the hook fails, or the answer is malformed.
     pub fn route_frame(&mut self, input: &FrameBuffer) -> Result<Output, Failure> {
+        let (status, output) = match self.exports.route_query {
+            Some(route_query) => self.call(input, route_query)?,
+            None => return Err(Failure { status: sys::FAILED, message: "it has no pooler_route_query".to_owned() }),
+        };
+        answer::read(status, output.bytes()).map_err(|bad| Failure { status, message: bad.to_string() })
+    }
+
+    /// Calls a hook, and fetches what did not fit; a status below 0 is a failure.
+    pub(super) fn call<I>(
+        &mut self,
+        input: &FrameBuffer,
+        hook: unsafe extern "C" fn(*mut c_void, *const I, u32, *mut sys::Output, u32) -> sys::Status,
+    ) -> Result<(sys::Status, FrameBuffer), Failure> {
         let mut output = output_frame(self.capacity);
         // SAFETY: `state` came from this plugin, no other hook is under way, and both frames have their lengths.
         let mut status = unsafe {
-            (self.exports.route_query)(
+            hook(
                 self.state,
                 input.bytes().as_ptr().cast(),
                 input.len() as u32,
@@ -155,10 +162,10 @@ impl Runner {
             // SAFETY: as above.
             status = unsafe { fetch_output(self.state, output.bytes_mut().as_mut_ptr().cast(), output.len() as u32) };
         }
-        if status < 0 {
-            return Err(Failure { status, message: answer::message(output.bytes()) });
+        match status {
+            failed if failed < 0 => Err(Failure { status, message: answer::message(output.bytes()) }),
+            status => Ok((status, output)),
         }
-        answer::read(status, output.bytes()).map_err(|bad| Failure { status, message: bad.to_string() })
     }
 
     /// Lets the plugin learn from a frame as it is, which may be malformed.
@@ -190,6 +197,18 @@ impl Drop for Runner {
         // SAFETY: `state` came from this plugin and is not used again.
         unsafe { (self.exports.destroy)(self.state) };
     }
+}
+
+/// What `pooler_create` and `pooler_reload` are given.
+pub(super) fn create_frame(config_json: &str) -> FrameBuffer {
+    let mut input = FrameBuffer::default();
+    input.reserve(size_of::<sys::CreateInput>());
+    input.put_u32(offset_of!(sys::CreateInput, size), size_of::<sys::CreateInput>() as u32);
+    input.put_u32(offset_of!(sys::CreateInput, host_minor), sys::ABI_MINOR);
+    input.put_u32(offset_of!(sys::CreateInput, grammar), 17);
+    input.put_slice(offset_of!(sys::CreateInput, config), Some(config_json.as_bytes()));
+    input.put_slice(offset_of!(sys::CreateInput, name), Some(b"plugin-under-test"));
+    input
 }
 
 /// A zeroed output frame that says its size, as the host prepares it.
