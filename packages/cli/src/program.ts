@@ -2,7 +2,6 @@
 import { createRequire } from "node:module";
 import { configJsonSchema, createLogger, loadConfig, type PoolerConfig, resolvePlugin, runSupervisor } from "@pooler/core";
 import { Command, CommanderError } from "commander";
-import { check } from "./check/check.js";
 import { addPluginCommands } from "./plugin/plugin-commands.js";
 import { reportError, type Terminal } from "./terminal.js";
 
@@ -44,6 +43,7 @@ function createProgram(terminal: Terminal, setExitCode: (code: number) => void):
   withConfig("check", "check the configuration and load its plugins, without starting anything")
     .option("--connect", "also try to reach every server", false)
     .action(async ({ config: file, connect }: { config: string; connect: boolean }) => {
+      const { check } = await import("./check/check.js");
       setExitCode(await check({ file, connect, terminal, load: (onWarning) => load(file, onWarning) }));
     });
 

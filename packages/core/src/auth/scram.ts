@@ -1,7 +1,7 @@
 // SCRAM-SHA-256 as RFC 5802 and RFC 7677 compute it, and PostgreSQL's form of a stored verifier. Pure functions; the exchange
 // itself is in scram-verifier.ts (clients' side) and scram-prover.ts (servers' side).
-import { createHash, createHmac, pbkdf2, pbkdf2Sync, timingSafeEqual } from "node:crypto";
-import { saslprep } from "@mongodb-js/saslprep";
+import { createHmac, hash, pbkdf2, pbkdf2Sync, timingSafeEqual } from "node:crypto";
+import { createRequire } from "node:module";
 
 export const SCRAM_SHA_256 = "SCRAM-SHA-256";
 export const SCRAM_SHA_256_PLUS = "SCRAM-SHA-256-PLUS";
@@ -34,7 +34,7 @@ export interface PassThroughKeys extends ScramKeys {
 export const hmac = (key: Buffer, data: string | Buffer): Buffer =>
   typeof data === "string" ? createHmac("sha256", key).update(data, "latin1").digest() : createHmac("sha256", key).update(data).digest();
 
-export const sha256 = (data: Buffer): Buffer => createHash("sha256").update(data).digest();
+export const sha256 = (data: Buffer): Buffer => hash("sha256", data, "buffer");
 
 export function xor(a: Buffer, b: Buffer): Buffer {
   const result = Buffer.alloc(a.length);
@@ -47,6 +47,8 @@ export const equalBytes = (a: Buffer, b: Buffer): boolean => a.length === b.leng
 /** A password as PostgreSQL hashes it (pg_saslprep): ASCII as it is, normalized where that works, else its bytes. */
 export function normalizePassword(password: string): string {
   if (/^[\0-\x7f]*$/.test(password)) return password;
+  // Its tables are large, and hardly any password needs them.
+  const { saslprep } = createRequire(import.meta.url)("@mongodb-js/saslprep") as typeof import("@mongodb-js/saslprep");
   try {
     return saslprep(password) || password;
   } catch {

@@ -1,7 +1,8 @@
 // Structured log lines on standard error. Hides secrets by the name of their field and by their looks, wherever they
 // stand. Knows nothing of what is logged.
 import { writeSync } from "node:fs";
-import { pino } from "pino";
+import { createRequire } from "node:module";
+import type { Logger as Pino } from "pino";
 import { PoolerError } from "./errors.js";
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
@@ -36,18 +37,24 @@ const severities = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, silent
 export function createLogger(options: LoggerOptions): Logger {
   const write = options.write ?? writeToStandardError;
   const sink = { write: options.format === "json" ? write : (line: string) => write(prettyLine(line)) };
-  const root = pino(
-    {
-      level: "trace",
-      base: options.base === undefined ? {} : (redact(options.base, 0) as Record<string, unknown>),
-      timestamp: pino.stdTimeFunctions.isoTime,
-      // Errors are turned into plain fields by redact(), before pino sees them.
-      serializers: {},
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    sink,
-  );
-  return new PinoLogger(root, { severity: severities[options.level] });
+  const createRoot = (): Pino => {
+    const { pino } = createRequire(import.meta.url)("pino") as typeof import("pino");
+    return pino(
+      {
+        level: "trace",
+        base: options.base === undefined ? {} : (redact(options.base, 0) as Record<string, unknown>),
+        timestamp: pino.stdTimeFunctions.isoTime,
+        // Errors are turned into plain fields by redact(), before pino sees them.
+        serializers: {},
+        formatters: { level: (label) => ({ level: label }) },
+      },
+      sink,
+    );
+  };
+  const logger = new PinoLogger(createRoot, { severity: severities[options.level] });
+  // Not while the process starts, but before there is trouble: without a free descriptor nothing could be loaded to tell of it.
+  if (options.write === undefined) setTimeout(() => logger.load(), loadMs).unref();
+  return logger;
 }
 
 /** For tests and libraries that must be quiet. */
@@ -55,12 +62,17 @@ export function createSilentLogger(): Logger {
   return createLogger({ level: "silent", format: "json", write: () => {} });
 }
 
-class PinoLogger implements Logger {
-  readonly #pino: pino.Logger;
-  readonly #threshold: { severity: number };
+/** How long after its start a process that had nothing to say loads what it would say it with. */
+const loadMs = 1_000;
 
-  constructor(target: pino.Logger, threshold: { severity: number }) {
-    this.#pino = target;
+/** pino is loaded with the first line that is written, or a little later. */
+class PinoLogger implements Logger {
+  readonly #create: () => Pino;
+  readonly #threshold: { severity: number };
+  #pino: Pino | null = null;
+
+  constructor(create: () => Pino, threshold: { severity: number }) {
+    this.#create = create;
     this.#threshold = threshold;
   }
 
@@ -85,7 +97,7 @@ class PinoLogger implements Logger {
   }
 
   child(fields: LogFields): Logger {
-    return new PinoLogger(this.#pino.child(redact(fields, 0) as Record<string, unknown>), this.#threshold);
+    return new PinoLogger(() => this.#target().child(redact(fields, 0) as Record<string, unknown>), this.#threshold);
   }
 
   isEnabled(level: LogLevel): boolean {
@@ -97,7 +109,16 @@ class PinoLogger implements Logger {
   }
 
   #log(level: LogLevel, fields: LogFields, message: string): void {
-    if (this.isEnabled(level)) this.#pino[level](redact(fields, 0), hideInText(message));
+    if (this.isEnabled(level)) this.#target()[level](redact(fields, 0), hideInText(message));
+  }
+
+  load(): void {
+    this.#target();
+  }
+
+  #target(): Pino {
+    this.#pino ??= this.#create();
+    return this.#pino;
   }
 }
 

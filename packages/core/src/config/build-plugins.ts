@@ -1,7 +1,7 @@
 // [[plugins]] of the file → the chain. Finds each plugin and checks its settings against the JSON Schema that it
 // brings, before any library is loaded.
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
-import { Ajv2020 } from "ajv/dist/2020.js";
+import { createRequire } from "node:module";
+import type { ErrorObject, ValidateFunction } from "ajv";
 import { PoolerError } from "../base/errors.js";
 import type { ResolvedPlugin } from "../plugins/loader-resolve-plugin.js";
 import { allowedText, knownNames, type SchemaNode } from "./allowed.js";
@@ -72,7 +72,14 @@ function compile(schema: object): ValidateFunction {
   // Plugins are written by others: keywords that this pooler does not know must not stop them.
   const options = { allErrors: true, verbose: true, strict: false, validateFormats: false, logger: false } as const;
   const draft = "$schema" in schema && typeof schema.$schema === "string" ? schema.$schema : "";
-  return draft.includes("2020-12") || draft.includes("2019-09") ? new Ajv2020(options).compile(schema) : new Ajv(options).compile(schema);
+  // Loaded here: without plugins nobody waits for it.
+  const load = createRequire(import.meta.url);
+  if (draft.includes("2020-12") || draft.includes("2019-09")) {
+    const { Ajv2020 } = load("ajv/dist/2020.js") as typeof import("ajv/dist/2020.js");
+    return new Ajv2020(options).compile(schema);
+  }
+  const { Ajv } = load("ajv") as typeof import("ajv");
+  return new Ajv(options).compile(schema);
 }
 
 /** Of the forms that a value may take, speak of the one that was meant: whose inside is wrong, not its type. */

@@ -2,15 +2,14 @@
 // Knows nothing of bytes, and nothing of what happens inside a worker.
 import { closeSync, existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Console, createConsole } from "../admin/console.js";
+import type { Console } from "../admin/console.js";
 import { type Clock, createClock } from "../base/clock.js";
 import { invariant, PoolerError } from "../base/errors.js";
 import { createLogger, type Logger } from "../base/logger.js";
 import { createSharedPage } from "../base/shared-page.js";
-import { planReload } from "../config/changes.js";
 import type { PoolerConfig } from "../config/types.js";
 import { type CounterLedger, createCounterLedger } from "../metrics/counter-ledger.js";
-import { type MetricsServer, startMetricsServer } from "../metrics/metrics-server.js";
+import type { MetricsServer } from "../metrics/metrics-server.js";
 import type { PoolerView, WorkerStatus } from "../metrics/pooler-view.js";
 import { createCrashPage, readCrashPage } from "../plugins/crash-page.js";
 import { clearClientCount } from "../worker/client-counts.js";
@@ -91,7 +90,7 @@ class PoolerSupervisor implements Supervisor {
   readonly #fleet: Fleet;
   readonly #broker: SlotBroker;
   readonly #ledger: CounterLedger;
-  readonly #console: Console;
+  #console: Promise<Console> | null = null;
   readonly #version = poolerVersion();
   readonly #startedAtMs: number;
   #config: PoolerConfig;
@@ -116,15 +115,6 @@ class PoolerSupervisor implements Supervisor {
       this.#tellStopped = tell;
     });
     this.#broker = createSlotBroker((number, message) => this.#worker(number)?.send(message));
-    this.#console = createConsole({
-      logger,
-      view: (detail) => this.#view(detail),
-      reload: () => this.reload(),
-      pause: (database) => this.#fleet.pause(database),
-      resume: (database) => this.#fleet.resume(database),
-      // The answer goes out first: a worker that drains closes its consoles.
-      shutdown: (mode) => void clock.setTimer(shutdownDelayMs, () => this.stop(mode)),
-    });
     this.#fleet = createFleet({
       entry: options.workerEntry ?? defaultWorkerEntry(),
       config: options.config,
@@ -162,6 +152,7 @@ class PoolerSupervisor implements Supervisor {
     const { metrics } = this.#config;
     // Before the workers: an address that is in use is found out at once.
     if (metrics !== null) {
+      const { startMetricsServer } = await import("../metrics/metrics-server.js");
       this.#metrics = await startMetricsServer({
         ...metrics,
         logger: this.#logger,
@@ -184,6 +175,8 @@ class PoolerSupervisor implements Supervisor {
       },
       "pooler is ready",
     );
+    // Nobody has waited for them; now, rather than when they are needed: by then an update may have put other versions there.
+    await Promise.all([this.#openConsole(), import("../config/changes.js")]);
   }
 
   reload(): Promise<Reloaded> {
@@ -231,6 +224,7 @@ class PoolerSupervisor implements Supervisor {
 
   async #reload(): Promise<Reloaded> {
     if (this.#stopping) throw new PoolerError("SHUTTING_DOWN", "the pooler is stopping");
+    const { planReload } = await import("../config/changes.js");
     const plan = planReload(this.#config, this.#options.reload());
     await this.#fleet.configure(plan.config);
     this.#config = plan.config;
@@ -264,11 +258,27 @@ class PoolerSupervisor implements Supervisor {
         this.#broker.returned(worker.number, message.key, message.count, this.#clock.nowMs());
         return;
       case "console":
-        void this.#console
-          .run(message.user, message.admin, message.sql)
+        void this.#openConsole()
+          .then((console) => console.run(message.user, message.admin, message.sql))
           .then((result) => worker.send({ kind: "consoleResult", id: message.id, result }));
         return;
     }
+  }
+
+  /** Loaded with the first command: nobody else waits for it. */
+  #openConsole(): Promise<Console> {
+    this.#console ??= import("../admin/console.js").then(({ createConsole }) =>
+      createConsole({
+        logger: this.#logger,
+        view: (detail) => this.#view(detail),
+        reload: () => this.reload(),
+        pause: (database) => this.#fleet.pause(database),
+        resume: (database) => this.#fleet.resume(database),
+        // The answer goes out first: a worker that drains closes its consoles.
+        shutdown: (mode) => void this.#clock.setTimer(shutdownDelayMs, () => this.stop(mode)),
+      }),
+    );
+    return this.#console;
   }
 
   async #view(detail: boolean): Promise<PoolerView> {

@@ -73,6 +73,12 @@ export interface WorkerProcessOptions {
   readonly paused: readonly (string | null)[];
 }
 
+/**
+ * The young generation stays within the processor's cache: what a batch allocates is garbage at once, so that larger ones only take
+ * memory (16 MiB by default, several times, in every worker) and time.
+ */
+const workerFlags = ["--max-semi-space-size=2"];
+
 export function startWorkerProcess(options: WorkerProcessOptions, events: WorkerEvents): WorkerProcess {
   return new Worker(options, events);
 }
@@ -98,7 +104,7 @@ class Worker implements WorkerProcess {
     this.#config = options.config;
     this.#events = events;
     this.#crashPage = options.crashPage;
-    const child = spawn(process.execPath, [options.entry], {
+    const child = spawn(process.execPath, [...workerFlags, options.entry], {
       // See inheritedFds in ipc.ts. The structured clone carries dates and big numbers of plugins' settings.
       stdio: [
         "ignore",

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
-import { createSilentLogger } from "../../base/logger.js";
+import { createLogger, createSilentLogger } from "../../base/logger.js";
 import { native } from "../../base/native.js";
 import { openListeners } from "../../supervisor/listener.js";
 import { openRig, patterned, type Recorder, type Rig, readBytes, turns } from "../fixtures/wire-rig.js";
@@ -150,6 +150,7 @@ describe.runIf(process.platform === "linux")("sockets", () => {
       wire.write(Buffer.from("!"), 0, 1);
     };
     await rig.connect(); // all that is loaded late has been
+    createLogger({ level: "info", format: "json", write: () => {} }).info({}, "so has what writes lines");
     const limits = Buffer.alloc(16);
     const old = Buffer.alloc(16);
     const prlimit = native().load(null).func("int prlimit(int, int, const void *, void *)");
