@@ -49,7 +49,7 @@ export function createWorkshop(): Workshop {
     install(target) {
       const scope = join(target, "node_modules", "@pooler");
       mkdirSync(scope, { recursive: true });
-      for (const name of ["cli", "plugin-abi"]) symlinkSync(join(repository, "packages", name), join(scope, name), "dir");
+      for (const name of ["cli", "plugin-abi", "plugin-testing"]) symlinkSync(join(repository, "packages", name), join(scope, name), "dir");
       // The versions that cargo has here.
       if (existsSync(join(target, "Cargo.toml"))) copyFileSync(join(repository, "rust-plugins", "Cargo.lock"), join(target, "Cargo.lock"));
     },

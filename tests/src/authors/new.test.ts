@@ -1,10 +1,10 @@
 // A package that `pooler plugin new` has made, outside the repository: it builds and passes the check as it is; and what is told
 // when something is wrong.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { libraryFile, platform } from "../plugins/plugin-libraries.js";
-import { createWorkshop } from "./command.js";
+import { createWorkshop, run } from "./command.js";
 
 const workshop = createWorkshop();
 afterAll(() => workshop.remove());
@@ -49,6 +49,60 @@ describe.each([
     expect(checked.out).toMatch(lang === "c" ? /sanitizers +ok +address, undefined: \d+ calls/ : /sanitizers +skipped: Rust has them/);
     expect(checked.out).toContain("It keeps the contract.");
     expect(checked.code).toBe(0);
+  });
+
+  test("passes its own tests, in a pooler before a PostgreSQL among them", { timeout: 400_000 }, async () => {
+    const { code, out, err } = await workshop.plugin(["test"], { cwd: project });
+    if (lang === "rust") {
+      expect(err).toMatch(/test result: ok\. 4 passed/);
+      expect(out).toContain("passed  tests of the crate (cargo test)");
+    }
+    expect(err).toMatch(/the pooler lets reads through and refuses writes/);
+    expect(out).toContain("passed  tests of the built plugin (1 file in test/)");
+    expect(code).toBe(0);
+  });
+
+  test("fails when one of its tests does", { timeout: 100_000 }, async () => {
+    const file = join(project, "test", "failing.test.mjs");
+    writeFileSync(file, 'import { test } from "node:test";\ntest("no", () => { throw new Error("as meant"); });\n');
+    const { code, out, err } = await workshop.plugin(["test", "--filter", "no_test_of_this_name|^no$"], { cwd: project });
+    rmSync(file);
+    expect(err).toContain("as meant");
+    expect(out).toContain("FAILED  tests of the built plugin (2 files in test/)");
+    expect(code).toBe(1);
+  });
+
+  test("is packed with what is there, and says what is missing", { timeout: 100_000 }, async () => {
+    const verified = await workshop.plugin(["pack", "--verify"], { cwd: project });
+    expect(verified.out).toMatch(/darwin-arm64 +missing/);
+    expect(verified.err).toMatch(/error: there is no library for .*darwin-x64/);
+    expect(verified.code).toBe(1);
+    // As a workflow collects what other machines have built.
+    for (const [from, to] of [
+      [prebuild, `artifacts/prebuild-${platform}/plugin.so`],
+      [prebuild, "artifacts/linux-arm64-musl/plugin.so"],
+    ] as const) {
+      mkdirSync(join(project, dirname(to)), { recursive: true });
+      copyFileSync(join(project, from), join(project, to));
+    }
+    const wrong = await workshop.plugin(["pack", "--verify", "--allow-missing", "--from", "artifacts"], { cwd: project });
+    expect(wrong.out).toMatch(/linux-arm64-musl +WRONG.*\n +- it is built for x64, not for linux-arm64-musl/);
+    expect(wrong.code).toBe(1);
+    rmSync(join(project, "prebuilds", "linux-arm64-musl"), { recursive: true });
+    const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as Record<string, unknown>;
+    const settled = { ...manifest, pooler: { ...(manifest["pooler"] as object), platforms: [platform] } };
+    writeFileSync(join(project, "package.json"), JSON.stringify(settled));
+    const packed = await workshop.plugin(["pack"], { cwd: project });
+    // What this machine's compiler has built may want a newer C library than all that the pooler runs on have.
+    if (/wants glibc/.test(packed.out)) expect(packed.code).toBe(1);
+    else {
+      expect(packed.out).toContain(`packed acme-pooler-plugin-${short}-0.1.0.tgz`);
+      const listed = await run("tar", ["-tzf", join(project, `acme-pooler-plugin-${short}-0.1.0.tgz`)], project);
+      expect(listed.out.trim().split("\n").sort()).toEqual(
+        ["README.md", "config.schema.json", "package.json", `prebuilds/${platform}/${libraryFile}`].map((name) => `package/${name}`).sort(),
+      );
+    }
+    writeFileSync(join(project, "package.json"), JSON.stringify(manifest));
   });
 });
 

@@ -8,8 +8,10 @@ import { buildPlugin, platformHelp, platformsOf, thisPlatform } from "./build/bu
 import { checkCommand } from "./check/check-command.js";
 import { listPlugins } from "./list-plugins.js";
 import { languages, newPlugin } from "./new-plugin.js";
+import { packPlugin } from "./pack-plugin.js";
 import { readProject, shown } from "./project.js";
 import { refusal } from "./refusal.js";
+import { testPlugin } from "./test-plugin.js";
 
 export interface PluginCommandsOptions {
   readonly terminal: Terminal;
@@ -73,6 +75,24 @@ export function addPluginCommands(program: Command, options: PluginCommandsOptio
       if (!(timeoutMs > 0)) throw refusal(`--timeout ${given.timeout} is no number of seconds`);
       const { config, statement: statements = [], statements: statementFiles = [], build, sanitize } = given;
       setExitCode(await checkCommand({ target: target ?? ".", config, statements, statementFiles, timeoutMs, build, sanitize, terminal }));
+    });
+
+  plugin
+    .command("test [folder]")
+    .description("build the plugin and run its tests: in the SDK's harness, and in a real pooler before a real PostgreSQL")
+    .option("-t, --filter <text>", "only tests whose names hold this")
+    .action(async (folder: string | undefined, { filter }: { filter?: string }) => {
+      setExitCode(await testPlugin({ project: readProject(resolve(folder ?? ".")), filter: filter ?? null, terminal }));
+    });
+
+  plugin
+    .command("pack [folder]")
+    .description("make one npm package with the libraries of all platforms, and say which are missing")
+    .option("--from <folders...>", "take libraries that other machines have built: …/linux-arm64/plugin.so", [])
+    .option("--verify", "only say what is there and what is missing", false)
+    .option("--allow-missing", "make the package without what is missing", false)
+    .action(async (folder: string | undefined, given: { from: string[]; verify: boolean; allowMissing: boolean }) => {
+      setExitCode(await packPlugin({ project: readProject(resolve(folder ?? ".")), ...given, terminal }));
     });
 
   plugin

@@ -56,9 +56,9 @@ function crossBuild(folder: string, platform: Platform, portable: boolean): Carg
   );
 }
 
-/** cargo-zigbuild finds `zig` on the PATH and zig of pip by itself. */
-function zigEnvironment(zig: readonly string[]): Readonly<Record<string, string>> {
-  return zig.length === 1 ? { CARGO_ZIGBUILD_ZIG_PATH: zig[0] ?? "zig" } : {};
+/** The same zig for cargo-zigbuild: a program, or a module of Python. */
+function zigEnvironment([command = "zig", ...args]: readonly string[]): Readonly<Record<string, string>> {
+  return args.length === 0 ? { CARGO_ZIGBUILD_ZIG_PATH: command } : { CARGO_ZIGBUILD_PYTHON_PATH: command };
 }
 
 function requireTarget(target: string): void {
