@@ -33,6 +33,8 @@ export class Player {
   readonly settings = new Map<string, string>();
   /** Statements that it has prepared: what stands in them. */
   readonly prepared = new Map<string, string>();
+  /** Has no settings of its own. */
+  readonly plain: boolean;
   readonly history: string[] = [];
   pinned = false;
   #client: WireClient | null = null;
@@ -43,7 +45,9 @@ export class Player {
     this.ground = ground;
     this.tag = tag;
     this.random = random;
-    this.settings.set("application_name", tag);
+    // Statements share a server with those of sessions with the same settings: most have the server's own, and keep them.
+    this.plain = random.percent(75);
+    if (!this.plain) this.settings.set("application_name", tag);
   }
 
   get client(): WireClient {
@@ -53,7 +57,7 @@ export class Player {
 
   async connect(): Promise<void> {
     this.#client = await connectWire({ port: this.ground.port });
-    const greeting = await this.#client.login({ user: "app", database: this.ground.database, application_name: this.tag });
+    const greeting = await this.#client.login({ user: "app", database: this.ground.database, ...Object.fromEntries(this.settings) });
     this.#key = backendKeyIn(greeting) ?? this.#key;
   }
 

@@ -38,7 +38,7 @@ beforeAll(async () => {
       timeouts: { query_wait: "9s" },
       users: { app: {}, admin: { console: "admin" } },
       databases: {
-        shared: { url, pool_size: 4 },
+        shared: { url, pool_size: 4, multiplex: 16, multiplex_writes: true },
         alone: { url, pool_size: 4 },
         pinned: { url, pool_size: 8, on_session_state: "pin" },
       },
@@ -78,6 +78,10 @@ test(`${clients} clients for ${seconds} s, seed ${seed}`, { timeout: (seconds + 
   expect(match.refusals).toBeLessThan(total / 20);
 
   const console = await openConsole(pooler);
+  const multiplex = (await console.run("SHOW MULTIPLEX")).find((row) => row["database"] === "shared");
+  // Sharing is what is tested here: it must have happened, often, and no statement was what it did not seem.
+  expect(Number(multiplex?.["waits_saved"])).toBeGreaterThan(total / 100);
+  expect(multiplex?.["servers_taken_out"]).toBe("0");
   await until("all servers to be idle", async () => {
     const pools = await console.run("SHOW POOLS");
     return pools.every((pool) => pool["cl_waiting"] === "0" && pool["sv_active"] === "0" && pool["sv_tested"] === "0");

@@ -27,6 +27,7 @@ export const sessionActs: readonly Act[] = [
     name: "set",
     weight: 5,
     play: async (p) => {
+      if (p.plain) return undefined;
       const [name, value] = p.random.pick([
         ["work_mem", `${1 + p.random.below(100)}MB`],
         ["search_path", `"${p.word()}", public`],
@@ -45,6 +46,7 @@ export const sessionActs: readonly Act[] = [
     name: "reset",
     weight: 1,
     play: async (p) => {
+      if (p.plain) return undefined;
       await p.expectTag("RESET work_mem", "RESET");
       p.settings.delete("work_mem");
       return undefined;
@@ -94,7 +96,7 @@ async function transaction(p: Player): Promise<void> {
 
 /** Settings, transaction, locks and tables are this client's and nobody else's. */
 async function lookAtSession(p: Player): Promise<void> {
-  const [name = "application_name", value = null] = p.random.pick([...p.settings]);
+  const [name, value] = p.random.pick([...p.settings, ["application_name", p.settings.get("application_name") ?? ""] as const]);
   await p.expectRows(`SHOW ${name}`, [[value]]);
   // One statement of its own, that began now; nothing is open, locked or lying about.
   await p.expectRows(
