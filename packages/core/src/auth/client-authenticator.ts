@@ -192,7 +192,7 @@ class ScramAuthenticator implements ClientAuthenticator {
   }
 
   #begin(first: ClientFirst, secret: ScramSecret): AuthStep {
-    this.#exchange = startScramExchange(first, secret, this.#options.tlsServerEndPoint);
+    this.#exchange = startScramExchange(first, secret, this.#options.tlsServerEndPoint, this.#options.secrets.nonce());
     this.#state = "awaitsFinal";
     return {
       kind: "send",

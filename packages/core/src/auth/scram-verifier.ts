@@ -1,7 +1,6 @@
 // The pooler's half of SCRAM with a client (RFC 5802, and auth-scram.c where PostgreSQL is stricter). A pure exchange of
 // texts: client-first in, server-first out, client-final in, server-final out. Messages are latin1 strings, byte for byte.
-import { randomBytes } from "node:crypto";
-import { decodeBase64, equalBytes, hmac, KEY_BYTES, NONCE_BYTES, type PassThroughKeys, type ScramSecret, sha256, xor } from "./scram.js";
+import { decodeBase64, equalBytes, hmac, KEY_BYTES, type PassThroughKeys, type ScramSecret, sha256, xor } from "./scram.js";
 
 export interface ClientFirst {
   /** "n,,", "y,," or "p=tls-server-end-point,,": repeated by the client in its last message. */
@@ -61,7 +60,7 @@ export function startScramExchange(
   first: ClientFirst,
   secret: ScramSecret,
   certificateHash: Buffer | null,
-  serverNonce = randomBytes(NONCE_BYTES).toString("base64"),
+  serverNonce: string,
 ): ScramExchange {
   const nonce = first.nonce + serverNonce;
   const serverFirst = `r=${nonce},s=${secret.salt.toString("base64")},i=${secret.iterations}`;

@@ -1,12 +1,13 @@
 // Keys derived from plain passwords, once per password and process: a derivation costs about a millisecond, a login with a
 // derived key some microseconds. Also the secrets of users that do not exist, so that they look like those that do.
-import { createHmac, randomBytes } from "node:crypto";
+import { createHmac, randomBytes, randomFillSync } from "node:crypto";
 import type { UserConfig } from "../config/types.js";
 import {
   DEFAULT_ITERATIONS,
   hmac,
   KEY_BYTES,
   keysOf,
+  NONCE_BYTES,
   SALT_BYTES,
   type ScramKeys,
   type ScramSecret,
@@ -27,9 +28,13 @@ export interface SecretCache {
   mockSecretOf(user: string): ScramSecret;
   /** Keys that prove the password at a server with this salt; derives them on this thread when they are not known. */
   keysOf(password: string, salt: Buffer, iterations: number): ScramKeys;
+  /** A nonce for one exchange, in base64. */
+  nonce(): string;
 }
 
 const LARGEST_KEY_CACHE = 512;
+/** The generator is asked for this many nonces at once: being asked is what takes its time. */
+const NONCES_AT_ONCE = 128;
 
 export function createSecretCache(): SecretCache {
   return new Cache();
@@ -45,6 +50,8 @@ class Cache implements SecretCache {
   readonly #processKey = randomBytes(KEY_BYTES);
   readonly #secrets = new Map<string, Entry>();
   readonly #keys = new Map<string, ScramKeys>();
+  readonly #nonces = Buffer.alloc(NONCES_AT_ONCE * NONCE_BYTES);
+  #noncesUsed = NONCES_AT_ONCE;
   #preparation = 0;
 
   prepare(users: readonly UserConfig[]): void {
@@ -104,6 +111,15 @@ class Cache implements SecretCache {
     }
     this.#keys.set(name, keys);
     return keys;
+  }
+
+  nonce(): string {
+    if (this.#noncesUsed === NONCES_AT_ONCE) {
+      randomFillSync(this.#nonces);
+      this.#noncesUsed = 0;
+    }
+    const start = NONCE_BYTES * this.#noncesUsed++;
+    return this.#nonces.toString("base64", start, start + NONCE_BYTES);
   }
 
   #saltOf(user: string, password: string): Buffer {

@@ -15,6 +15,7 @@ import { BatchStock } from "./batch.js";
 import type { ClientHooks } from "./client-hooks.js";
 import { StatementRegistry } from "./client-statements.js";
 import { IntakeStock } from "./intake.js";
+import { KnownStartups } from "./known-startups.js";
 import type { MessageMemory } from "./message-memory.js";
 import { RideStock } from "./ride.js";
 import { RunnerStock } from "./runner-stock.js";
@@ -44,6 +45,7 @@ export interface SessionContext {
   readonly memory: MessageMemory;
   readonly batches: BatchStock;
   readonly runners: RunnerStock;
+  readonly startups: KnownStartups;
   readonly intakes: IntakeStock;
   readonly rides: RideStock;
   /** For what the pooler says to clients itself: used and sent within one call. */
@@ -65,7 +67,7 @@ export function createSessionScratch(
   memory: MessageMemory,
 ): Pick<
   SessionContext,
-  "registry" | "memory" | "batches" | "rides" | "runners" | "intakes" | "reply" | "request" | "lexed" | "parse" | "bind"
+  "registry" | "memory" | "batches" | "rides" | "runners" | "startups" | "intakes" | "reply" | "request" | "lexed" | "parse" | "bind"
 > {
   return {
     registry: new StatementRegistry(config.limits.maxCachedStatements),
@@ -73,6 +75,7 @@ export function createSessionScratch(
     batches: new BatchStock(memory),
     rides: new RideStock(),
     runners: new RunnerStock(),
+    startups: new KnownStartups(),
     intakes: new IntakeStock(memory),
     reply: new MessageWriter(),
     request: new MessageWriter(),

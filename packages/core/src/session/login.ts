@@ -6,20 +6,20 @@
 import { randomInt } from "node:crypto";
 import { type AuthStep, type ClientAuthenticator, createClientAuthenticator } from "../auth/client-authenticator.js";
 import type { SecretCache } from "../auth/secret-cache.js";
-import type { Timer } from "../base/clock.js";
 import { PoolerError } from "../base/errors.js";
 import type { UserConfig } from "../config/types.js";
 import type { ChainSession } from "../plugins/types.js";
 import type { ClientUser, Database } from "../pool/database.js";
-import { writeParameterStatus, writePoolerError, writeReadyForQuery } from "../protocol/backend.js";
+import { writePoolerError, writeReadyForQuery } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { readInt32 } from "../protocol/message-writer.js";
-import { readOptions, readStartup, type StartupPacket, startupLength } from "../protocol/startup.js";
+import { readStartup, startupLength } from "../protocol/startup.js";
 import type { TlsUpgrade, Wire, WireReader } from "../wire/wire.js";
 import { askAboutStartup } from "./asking.js";
 import type { SessionContext } from "./context.js";
+import { Startup } from "./known-startups.js";
 import { Session, type SessionRegistry } from "./session.js";
-import { noSettings, type Settings, startupSetting, withSetting } from "./settings.js";
+import { startupSetting } from "./settings.js";
 
 /** Who keeps account of clients. */
 export interface ClientRegistry extends SessionRegistry {
@@ -43,17 +43,9 @@ export interface ClientRegistry extends SessionRegistry {
 export const consoleDatabaseName = "pooler";
 /** Nobody needs more to prove who they are. */
 const largestPasswordMessageBytes = 16 * 1024;
+const nothing = Buffer.alloc(0);
 const sslAccepted = Buffer.from("S");
 const sslRefused = Buffer.from("N");
-/** Parts of a startup packet that are not settings. */
-const notSettings = new Set(["user", "database", "options", "replication"]);
-/** Reported by the server whenever they change: a client that set one at startup expects its own value. */
-const reported = new Map(
-  ["application_name", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone", "search_path", "default_transaction_read_only"].map(
-    (name) => [name.toLowerCase(), name],
-  ),
-);
-
 type LoginState = "startup" | "tls" | "authenticating" | "greeting" | "ended";
 
 export class Login implements WireReader {
@@ -63,18 +55,24 @@ export class Login implements WireReader {
   readonly #tls: TlsUpgrade | null;
   readonly #wire: Wire;
   #state: LoginState = "startup";
-  #kept: Buffer = Buffer.alloc(0);
+  /** What has come and was not read yet. Within onBytes() it may be a view of the chunk. */
+  #kept: Buffer = nothing;
   #askedForTls = false;
   #askedForGss = false;
-  #timeout: Timer | null = null;
   #authenticator: ClientAuthenticator | null = null;
   #user: ClientUser | null = null;
   /** The client as plugins let it in. */
   #guest: ChainSession | null = null;
-  #packet: Extract<StartupPacket, { kind: "startup" }> | null = null;
+  #startup: Startup | null = null;
+  /** The packet as KnownStartups knows it. */
+  #startupText: string | null = null;
+  /** Messages that say the login is good: they go out with the greeting. */
+  #accepted: Buffer | null = null;
   #database: Database | null = null;
   /** A place among max_clients was taken. */
   #isAdmitted = false;
+
+  readonly #startedAtMs: number;
 
   constructor(context: SessionContext, clients: ClientRegistry, secrets: SecretCache, tls: TlsUpgrade | null, wire: Wire) {
     this.#context = context;
@@ -82,26 +80,32 @@ export class Login implements WireReader {
     this.#secrets = secrets;
     this.#tls = tls;
     this.#wire = wire;
-    const { clientLoginMs } = context.config.timeouts;
-    if (clientLoginMs > 0) {
-      this.#timeout = context.clock.setTimer(clientLoginMs, () =>
-        this.#fail(new PoolerError("LOGIN_TIMEOUT", `the login did not end within ${clientLoginMs} ms`)),
-      );
-    }
+    this.#startedAtMs = context.clock.nowMs();
     wire.reader = this;
     clients.loggingIn(this);
   }
 
   onBytes(chunk: Buffer, start: number, end: number): void {
     if (this.#state === "ended") return;
-    this.#kept =
-      this.#kept.length === 0 ? Buffer.from(chunk.subarray(start, end)) : Buffer.concat([this.#kept, chunk.subarray(start, end)]);
+    const view = chunk.subarray(start, end);
+    const isView = this.#kept.length === 0;
+    this.#kept = isView ? view : Buffer.concat([this.#kept, view]);
     try {
       this.#read();
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
       this.#fail(error);
     }
+    if (this.#kept.length === 0) this.#kept = nothing;
+    else if (isView) this.#kept = Buffer.from(this.#kept);
+  }
+
+  /** Every so often, for the one that began first: is there time left? */
+  hasTime(nowMs: number): boolean {
+    const { clientLoginMs } = this.#context.config.timeouts;
+    if (clientLoginMs === 0 || nowMs - this.#startedAtMs <= clientLoginMs) return true;
+    this.#fail(new PoolerError("LOGIN_TIMEOUT", `the login did not end within ${clientLoginMs} ms`));
+    return false;
   }
 
   onDrain(): void {}
@@ -138,7 +142,9 @@ export class Login implements WireReader {
   #readStartup(): void {
     const length = startupLength(this.#kept, 0, this.#kept.length);
     if (length === 0 || this.#kept.length < length) return;
-    const packet = readStartup(this.#kept, 0, length);
+    const text = this.#context.startups.textOf(this.#kept, 0, length);
+    const known = this.#context.startups.get(text);
+    const packet = known?.packet ?? readStartup(this.#kept, 0, length);
     const rest = this.#kept.subarray(length);
     switch (packet.kind) {
       case "ssl":
@@ -159,7 +165,8 @@ export class Login implements WireReader {
         return;
       case "startup":
         this.#kept = rest;
-        this.#begin(packet);
+        this.#startupText = text;
+        this.#begin(known ?? new Startup(packet));
     }
   }
 
@@ -179,10 +186,11 @@ export class Login implements WireReader {
     });
   }
 
-  #begin(packet: Extract<StartupPacket, { kind: "startup" }>): void {
+  #begin(startup: Startup): void {
     const { listen } = this.#context.config;
+    const { packet } = startup;
     const { parameters } = packet;
-    this.#packet = packet;
+    this.#startup = startup;
     const userName = parameters.get("user") ?? "";
     if (userName === "") throw new PoolerError("AUTH_NOT_ALLOWED", "no PostgreSQL user name specified in startup packet");
     if (this.#clients.draining) throw new PoolerError("SHUTTING_DOWN", "the pooler is stopping");
@@ -254,7 +262,7 @@ export class Login implements WireReader {
         this.#wire.write(step.messages, 0, step.messages.length);
         return;
       case "ok":
-        this.#wire.write(step.messages, 0, step.messages.length);
+        this.#accepted = step.messages;
         this.#authenticated();
         return;
       case "failed":
@@ -274,7 +282,7 @@ export class Login implements WireReader {
 
   /** The client is told the same whatever was wrong; the log has the reason. */
   #denied(reason: string): PoolerError {
-    const userName = this.#packet?.parameters.get("user") ?? "";
+    const userName = this.#startup?.packet.parameters.get("user") ?? "";
     this.#context.totals.loginFailures++;
     this.#context.log.warn({ user: userName, client: this.#where, reason }, "a login failed");
     return new PoolerError("AUTH_FAILED", `password authentication failed for user "${userName}"`);
@@ -286,11 +294,11 @@ export class Login implements WireReader {
   }
 
   #authenticated(): void {
-    const { parameters } = this.#packet as Extract<StartupPacket, { kind: "startup" }>;
+    const startup = this.#startup as Startup;
     const user = this.#user as ClientUser;
     const keys = this.#authenticator?.passThroughKeys ?? null;
     if (keys !== null && user.password === null) this.#context.passThroughKeys.set(user.name, keys);
-    const name = this.#guest?.database ?? (parameters.get("database") || user.name);
+    const name = this.#guest?.database ?? (startup.packet.parameters.get("database") || user.name);
     if (name === consoleDatabaseName && this.#guest === null) {
       if (user.console === "none")
         throw new PoolerError("AUTH_NOT_ALLOWED", `user "${user.name}" may not use the console`, {
@@ -298,7 +306,9 @@ export class Login implements WireReader {
         });
       this.#state = "ended";
       this.#finish();
-      this.#clients.openConsole(this.#wire, user, parameters.get("application_name") ?? "");
+      const accepted = this.#accepted as Buffer;
+      this.#wire.write(accepted, 0, accepted.length);
+      this.#clients.openConsole(this.#wire, user, startup.applicationName);
       return;
     }
     const database = this.#context.database(name);
@@ -328,18 +338,10 @@ export class Login implements WireReader {
   }
 
   #greet(database: Database, user: ClientUser, greeting: ReadonlyMap<string, string>): void {
-    const { parameters } = this.#packet as Extract<StartupPacket, { kind: "startup" }>;
-    const given = startupSettings(parameters);
-    let settings: Settings = noSettings;
-    for (const [name, value] of given) settings = withSetting(settings, name, Buffer.from(startupSetting(name, value)).toString("latin1"));
-    const shown = new Map(greeting);
-    for (const [name, value] of given) {
-      const proper = reported.get(name);
-      if (proper !== undefined) shown.set(proper, name === "client_encoding" ? encodingName(value) : value);
-    }
+    const startup = this.#startup as Startup;
+    const { applicationName } = startup;
+    const { shown, messages, encoding, standardStrings } = startup.greeting(greeting);
     const id = this.#guest?.id ?? this.#clients.nextSessionId();
-    const applicationName = parameters.get("application_name") ?? "";
-    const encoding = shown.get("client_encoding") ?? "UTF8";
     const { remoteAddress: clientAddress, tls } = this.#wire;
     askAboutStartup(
       this.#context,
@@ -355,15 +357,19 @@ export class Login implements WireReader {
         encoded: null,
       },
       database,
-      [...given].map(([name, value]) => startupSetting(name, value)),
+      [...startup.given].map(([name, value]) => startupSetting(name, value)),
     );
-    const reply = this.#context.reply.reset();
-    for (const [name, value] of shown) writeParameterStatus(reply, name, value);
+    // One write for all of it: each costs more than everything else here.
+    const reply = this.#context.reply
+      .reset()
+      .bytes(this.#accepted as Buffer)
+      .bytes(messages);
     const processId = this.#clients.nextProcessId();
     const secretKey = randomInt(-0x80000000, 0x7fffffff);
     reply.begin(Backend.BACKEND_KEY_DATA).int32(processId).int32(secretKey).end();
     writeReadyForQuery(reply, TransactionStatus.IDLE);
-    const hello = reply.toBuffer();
+    this.#wire.write(reply.buffer, 0, reply.length);
+    this.#context.startups.remember(this.#startupText, startup);
     this.#state = "ended";
     this.#finish();
     const session = new Session(this.#context, {
@@ -371,11 +377,11 @@ export class Login implements WireReader {
       wire: this.#wire,
       user,
       database,
-      settings,
-      greeting: given.size === 0 ? greeting : shown,
+      settings: startup.settings,
+      greeting: shown,
       applicationName,
       encoding,
-      standardStrings: shown.get("standard_conforming_strings") !== "off",
+      standardStrings,
       processId,
       secretKey,
       registry: this.#clients,
@@ -383,14 +389,15 @@ export class Login implements WireReader {
     this.#isAdmitted = false; // the place is the session's
     this.#guest = null; // as are its farewells
     this.#clients.add(session);
-    this.#wire.write(hello, 0, hello.length);
     if (this.#kept.length > 0) session.onBytes(this.#kept, 0, this.#kept.length);
   }
 
   #fail(error: PoolerError): void {
     if (this.#state === "ended") return;
     const { reply } = this.#context;
-    writePoolerError(reply.reset(), error, "FATAL");
+    reply.reset();
+    if (this.#accepted !== null) reply.bytes(this.#accepted);
+    writePoolerError(reply, error, "FATAL");
     this.#wire.write(reply.buffer, 0, reply.length);
     this.#context.log.info({ client: this.#where, error, database: this.#database?.config.name }, "a client was refused");
     this.#end();
@@ -412,25 +419,8 @@ export class Login implements WireReader {
   }
 
   #finish(): void {
-    this.#timeout?.cancel();
-    this.#timeout = null;
     this.#clients.loggedIn(this);
   }
-}
-
-/** Settings of a startup packet by their lower-case names; `options` come first, as in PostgreSQL. */
-function startupSettings(parameters: ReadonlyMap<string, string>): Map<string, string> {
-  const settings = new Map<string, string>();
-  const options = parameters.get("options");
-  if (options !== undefined) for (const [name, value] of readOptions(options)) settings.set(name.toLowerCase(), value);
-  for (const [name, value] of parameters) if (!notSettings.has(name)) settings.set(name.toLowerCase(), value);
-  return settings;
-}
-
-/** PostgreSQL reports its own name of an encoding, whatever the client called it. */
-function encodingName(value: string): string {
-  const plain = value.toUpperCase().replaceAll(/[^A-Z0-9]/g, "");
-  return plain === "UTF8" || plain === "UNICODE" ? "UTF8" : value.toUpperCase();
 }
 
 function isLoopback(address: string): boolean {

@@ -129,6 +129,11 @@ export class Clients implements ClientRegistry {
     this.consoles.add(session);
   }
 
+  /** Logins are in the order in which they began. */
+  tick(nowMs: number): void {
+    for (const login of this.logins) if (login.hasTime(nowMs)) break;
+  }
+
   /** No new transactions; clients leave when theirs are over. */
   drain(): void {
     this.draining = true;

@@ -132,6 +132,7 @@ class Worker {
       const nowMs = clock.nowMs();
       for (const database of this.#databases.values()) database.tick(nowMs);
       this.#context.runners.tick(nowMs);
+      this.#clients.tick(nowMs);
       this.#context.memory.tick(nowMs, this.#context.config.timeouts.queryWaitMs);
       if (this.#listeners.length > 0) this.#counts.tell(this.#clients.connections);
       clock.setTimer(tickMs, tick).unref();

@@ -1,7 +1,7 @@
 // Accepts connections from an inherited listening descriptor. Other processes may hold the same one: whoever is ahead of them leaves
 // connections to them for a moment, since the system would wake the same process again and again.
 import type { Listener } from "../wire.js";
-import { type AddressCodec, addressBytes, Family } from "./address.js";
+import { type AddressCodec, addressBytes } from "./address.js";
 import type { Pollable } from "./poller.js";
 import { SocketWire, type WireShared } from "./socket-wire.js";
 import { Epoll, Errno, systemError } from "./system.js";
@@ -57,6 +57,8 @@ class Acceptor implements Listener, Pollable {
     this.#descriptor = descriptor;
     this.#onAccept = onAccept;
     shared.system.setNonBlocking(descriptor);
+    // Linux hands them on to every connection that is accepted. A Unix-domain socket takes none of them, which is as well.
+    shared.system.setTcpOptions(descriptor);
     // One of the processes that wait is woken, not all of them.
     shared.poller.add(descriptor, Epoll.IN | Epoll.EXCLUSIVE, this);
   }
@@ -108,7 +110,6 @@ class Acceptor implements Listener, Pollable {
   #accepted(fd: number): void {
     this.#told = false;
     const peer = this.#addresses.decode(this.#address);
-    if (this.#address.readUInt16LE(0) !== Family.UNIX) this.#shared.system.setTcpOptions(fd);
     const wire = new SocketWire(this.#shared, fd, peer);
     try {
       this.#onAccept(wire);
