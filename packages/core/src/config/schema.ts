@@ -217,7 +217,7 @@ export const databaseSchema = z.strictObject({
     changeable: true,
   }),
   multiplex_slow: duration(
-    "20ms",
+    "50ms",
     "Kinds of statements of which more than a tenth take longer neither wait behind others nor hold them up.",
   ),
   multiplex_retry_reads: field(z.boolean().default(true), {

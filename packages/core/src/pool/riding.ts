@@ -43,6 +43,8 @@ const searchDepth = 256;
 const othersDepth = 64;
 /** A client that does not take its answer while others wait behind it is given up after this long. */
 const stallLimitMs = 2_000;
+/** Reads leave a server whose statement at the head takes longer; see also multiplex_slow. */
+const holdUpMs = 100;
 
 export class Riding implements CarriageOwner, Deferred {
   multiplex: Multiplex;
@@ -128,8 +130,11 @@ export class Riding implements CarriageOwner, Deferred {
   /** Every so often: servers that should go, clients that hold up others. */
   tick(nowMs: number): void {
     if (this.multiplex.config.relations === "plain") this.#catalog.tick(nowMs);
-    for (const carriage of this.#carriages) {
+    for (const carriage of [...this.#carriages]) {
       if (this.#pool.isSpent(carriage.server, nowMs)) carriage.closed = true;
+      // Something is the matter with the statement that runs.
+      const hasOthers = this.#carriages.length > 1 || this.#pool.idle.length > 0;
+      if (hasOthers && carriage.holdsUpForMs(nowMs) > Math.max(this.slowMs, holdUpMs)) carriage.moveOthers();
       if (carriage.stalledAtMs !== 0 && nowMs - carriage.stalledAtMs >= stallLimitMs) carriage.head?.onTooSlow();
     }
   }

@@ -34,6 +34,8 @@ export interface Rider {
   /** Bytes of its answer that the client has not taken. */
   readonly queuedBytes: number;
   carriage: Carriage | null;
+  /** It reads only, and may be sent to another server as well: its answer from this one is for nobody. */
+  readonly movable: boolean;
   /** It is on a server; written when the turn ends. */
   onBoard(nowMs: number): void;
   /** Write its messages; what they are owed goes into the server's replies, with one ReadyForQuery. */
@@ -43,6 +45,8 @@ export interface Rider {
   onAnswered(status: number, failed: boolean, nowMs: number): void;
   /** Nothing of it has taken effect and nothing was shown: it is to run again, by itself. */
   onAgain(): void;
+  /** It is to go elsewhere. Returns who takes its answer here. */
+  onMoved(): Rider;
   /** `broken`: the client has the beginning of a message whose end will not come. */
   onLost(error: PoolerError, how: LostHow, broken: boolean): void;
   /** The client is too slow for those behind it. */
@@ -81,6 +85,7 @@ export class Carriage implements Lessee {
   /** Since when the one at the head does not take its answer while others wait; 0: it does. */
   stalledAtMs = 0;
   readonly passesNotifications = false;
+  readonly hidesParameters = true;
   readonly #owner: CarriageOwner;
   readonly #out = new MessageWriter(1_024);
   #riders: Rider[] = [];
@@ -184,8 +189,41 @@ export class Carriage implements Lessee {
   /** The rider's client wants it to stop. */
   cancel(rider: Rider): void {
     this.closed = true;
-    if (this.count === 1 && this.#preparing === null) rider.sendCancel(this.server);
-    else rider.cancelWanted = true;
+    rider.cancelWanted = true;
+    if (this.#preparing === null) this.#sendCancelOfHead();
+  }
+
+  /** Nobody else may be hit: those behind go elsewhere, or it has to wait until they are done. */
+  #sendCancelOfHead(): void {
+    const rider = this.head;
+    if (rider === null || !rider.cancelWanted || !this.moveOthers()) return;
+    rider.cancelWanted = false;
+    rider.sendCancel(this.server);
+  }
+
+  /** Those behind the one at the head go to other servers. True: none is left that is somebody's, or that writes. */
+  moveOthers(): boolean {
+    let isFree = true;
+    const moving: Rider[] = [];
+    for (let i = this.#head + 1; i < this.#riders.length; i++) {
+      const rider = this.#riders[i] as Rider;
+      if (rider.movable) moving.push(rider);
+      else if (rider.id !== 0 || rider.kind.certainty.writes) isFree = false;
+    }
+    if (moving.length > 0) this.closed = true;
+    for (const rider of moving) {
+      const at = this.#riders.indexOf(rider, this.#head);
+      rider.carriage = null;
+      const nobody = rider.onMoved();
+      nobody.carriage = this;
+      this.#riders[at] = nobody;
+    }
+    return isFree;
+  }
+
+  /** How long the one at the head has run, with others behind it. */
+  holdsUpForMs(nowMs: number): number {
+    return this.count > 1 && this.#startedAtMs > 0 ? nowMs - this.#startedAtMs : 0;
   }
 
   /** The rider's client is gone: its answer is for nobody. True: it was alone. */
@@ -257,7 +295,7 @@ export class Carriage implements Lessee {
     }
     const next = this.head;
     if (next === null) this.#startedAtMs = 0;
-    else if (next.cancelWanted && this.count === 1) next.sendCancel(this.server);
+    else if (next.cancelWanted) this.#sendCancelOfHead();
     if (again) rider.onAgain();
     else rider.onAnswered(status, failed, nowMs);
     if (this.count === 0 && this.server.lessee === this) this.#owner.onEmpty(this);

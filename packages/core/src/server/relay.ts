@@ -29,6 +29,8 @@ export interface RelayTarget {
   onParameterStatus(buffer: Buffer, start: number, end: number): void;
   /** The server waits for COPY data. */
   onCopyIn(): void;
+  /** What the server reports of its session is not for the client. */
+  readonly hidesParameters?: boolean;
   /** May the client see NotificationResponse? */
   readonly passesNotifications: boolean;
 }
@@ -209,7 +211,7 @@ export class Relay {
     if (type === Backend.PARAMETER_STATUS) {
       this.#flush(buffer, from, start);
       this.#target.onParameterStatus(buffer, start, stop);
-      return !queue.empty && hide !== Hide.ALL;
+      return !queue.empty && hide !== Hide.ALL && this.#target.hidesParameters !== true;
     }
     if (type === Backend.ERROR_RESPONSE) {
       this.#flush(buffer, from, start);

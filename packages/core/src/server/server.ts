@@ -41,6 +41,8 @@ export interface Lessee {
   /** Are settings expected to change now (SET, or the end of a transaction with SET LOCAL)? */
   readonly changesSettings: boolean;
   readonly passesNotifications: boolean;
+  /** Only whoever shares the server: what it reports of its settings is for nobody. */
+  readonly hidesParameters?: boolean;
   /** Only whoever shares the server: an error came whose statement is sent again from elsewhere; its ReadyForQuery follows. */
   runsAgain?(error: ReadError): boolean;
 }
@@ -132,6 +134,10 @@ export class Server implements WireReader, RelayTarget {
     this.idleSinceMs = options.nowMs;
     this.#relay = new Relay(this.replies, this);
     this.#log = options.log;
+  }
+
+  get hidesParameters(): boolean {
+    return this.lessee?.hidesParameters === true;
   }
 
   get passesNotifications(): boolean {

@@ -530,8 +530,18 @@ export class BatchRunner {
 
   /** Nothing of it took effect: it runs by itself. */
   rideAgain(batch: Batch): void {
+    this.session.database.multiplexCounters.again++;
+    this.#runAlone(batch);
+  }
+
+  /** What runs before it takes too long: it is sent elsewhere, too. */
+  rideMoved(batch: Batch): void {
+    this.session.database.multiplexCounters.moved++;
+    this.#runAlone(batch);
+  }
+
+  #runAlone(batch: Batch): void {
     const { session } = this;
-    if (session.database.multiplex !== null) session.database.multiplex.counters.again++;
     session.state = "idle";
     this.#batch = batch;
     this.#start(batch);

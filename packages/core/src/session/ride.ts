@@ -188,6 +188,18 @@ export class Ride implements WaitingRider {
     session.onRideOver();
   }
 
+  get movable(): boolean {
+    return !this.kind.certainty.writes && (this.#session as Session).database.config.multiplex?.retryReads !== false;
+  }
+
+  onMoved(): Rider {
+    const nobody = new Nobody(this.kind, this.#settings);
+    const { runner, session, batch } = this.#end();
+    runner.rideMoved(batch);
+    session.onRideOver();
+    return nobody;
+  }
+
   onAgain(): void {
     const { runner, session, batch } = this.#end();
     runner.rideAgain(batch);
@@ -223,10 +235,15 @@ export class Ride implements WaitingRider {
 
   // --- The client
 
-  /** It wants the statement to stop. True: it waited, and waits no more. */
+  /** It wants the statement to stop. True: nothing of it is to come any more. */
   cancel(): boolean {
     if (this.carriage === null) {
       this.#pool?.forget(this);
+      return true;
+    }
+    if (this.carriage.head !== this && this.movable) {
+      // It reads, and what comes of it here is for nobody.
+      this.carriage.replace(this, new Nobody(this.kind, this.#settings));
       return true;
     }
     this.carriage.cancel(this);
@@ -284,6 +301,12 @@ class Nobody implements Rider {
   constructor(kind: StatementKind, settings: Settings) {
     this.kind = kind;
     this.settings = settings;
+  }
+
+  readonly movable = false;
+
+  onMoved(): Rider {
+    return this;
   }
 
   onBoard(): void {}
