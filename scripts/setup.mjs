@@ -123,13 +123,29 @@ export async function buildTypeScript() {
   await step("building TypeScript", () => run(join(binDirectory, "turbo"), ["run", "build", "--output-logs=errors-only"], { quiet: true }));
 }
 
-/** Builds the reference plugins and lays each library into the package that carries it. Cargo knows what is up to date. */
-export async function buildPlugins() {
+/** What Rust calls the platforms, and the oldest C library or macOS that a library for them may want. */
+const targets = {
+  "linux-x64": "x86_64-unknown-linux-gnu.2.28",
+  "linux-x64-musl": "x86_64-unknown-linux-musl",
+  "linux-arm64": "aarch64-unknown-linux-gnu.2.28",
+  "linux-arm64-musl": "aarch64-unknown-linux-musl",
+  "darwin-x64": "x86_64-apple-darwin",
+  "darwin-arm64": "aarch64-apple-darwin",
+};
+
+export const platformNames = Object.keys(targets);
+
+/**
+ * Builds the reference plugins and lays each library into the package that carries it. Cargo knows what is up to date. With a
+ * platform, for that one: by cargo-zigbuild, which brings the C libraries of all of them; for macOS on macOS.
+ */
+export async function buildPlugins(platform = null) {
   const directory = join(root, "rust-plugins");
-  await step("building the plugins", async () => {
+  await step(platform === null ? "building the plugins" : `building the plugins for ${platform}`, async () => {
     const crates = pluginNames.flatMap((name) => ["-p", `pooler-${name}`]);
     const format = "--message-format=json-render-diagnostics";
-    const { output } = await run("cargo", ["build", "--release", "--locked", format, ...crates], { cwd: directory, capture: true });
+    const how = platform === null ? ["build"] : crossBuild(platform);
+    const { output } = await run("cargo", [...how, "--release", "--locked", format, ...crates], { cwd: directory, capture: true });
     const libraries = new Map();
     for (const line of output.split("\n").filter(Boolean)) {
       const message = JSON.parse(line);
@@ -145,9 +161,17 @@ export async function buildPlugins() {
       if (library === undefined) {
         throw new SetupError(`Cargo built no shared library for the plugin ${name}.`);
       }
-      placeLibrary(library, join(root, "packages", `plugin-${name}`, "prebuilds", platformName()));
+      placeLibrary(library, join(root, "packages", `plugin-${name}`, "prebuilds", platform ?? platformName()));
     }
   });
+}
+
+function crossBuild(platform) {
+  const target = targets[platform];
+  const verb = platform.startsWith("darwin") && process.platform === "darwin" ? "build" : "zigbuild";
+  // A plugin is loaded by a process that has its C library already.
+  const shared = platform.endsWith("-musl") ? ["--config", `target.${target}.rustflags=["-Ctarget-feature=-crt-static"]`] : [];
+  return [verb, "--target", target, ...shared];
 }
 
 /** Plugins that misbehave on purpose, and the reference plugins as tests load them. */
@@ -165,7 +189,7 @@ export function platformName() {
 }
 
 function placeLibrary(library, directory) {
-  const target = join(directory, process.platform === "darwin" ? "plugin.dylib" : "plugin.so");
+  const target = join(directory, library.endsWith(".dylib") ? "plugin.dylib" : "plugin.so");
   if (existsSync(target) && readFileSync(target).equals(readFileSync(library))) {
     return;
   }
