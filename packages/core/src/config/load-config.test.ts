@@ -27,7 +27,7 @@ describe("a minimal file", () => {
       listen: {
         host: "127.0.0.1",
         port: 6432,
-        backlog: 1024,
+        backlog: 4096,
         auth: "scram-sha-256",
         tls: { mode: "disable", cert: null, key: null, ca: null },
       },

@@ -52,7 +52,7 @@ const listen = z
       allowed: 'an address such as "127.0.0.1", "0.0.0.0", "::1", or an absolute directory',
     }),
     port: whole(0, 65_535, 6_432, "Port to listen on; 0 lets the system choose.", false),
-    backlog: whole(1, 65_535, 1_024, "Connections that may wait to be accepted.", false),
+    backlog: whole(1, 65_535, 4_096, "Connections that may wait to be accepted; the system may allow fewer (net.core.somaxconn).", false),
     auth: field(z.enum(["scram-sha-256", "md5", "trust"]).default("scram-sha-256"), {
       description:
         "How clients prove who they are. `trust` asks for nothing and is allowed on loopback addresses and Unix-domain sockets only.",
