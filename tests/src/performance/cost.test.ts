@@ -35,6 +35,9 @@ afterAll(() => {
   writeFileSync(file, `${JSON.stringify(budgets, null, 2)}\n`);
 });
 
+/** The heap is known to the page only, and now and then something is compiled. */
+const slack: Cost = { allocatedBytes: 80, functionCalls: 0, nativeCalls: 0 };
+
 describe.skipIf(process.platform !== "linux").each(engines)("one query with io = %s", (io) => {
   let measured: Record<Protocol, Measured>;
 
@@ -51,7 +54,7 @@ describe.skipIf(process.platform !== "linux").each(engines)("one query with io =
     const budget = budgets.costs[io]?.[protocol];
     expect(budget, `budgets.json has no costs for ${io}, ${protocol}`).toBeDefined();
     for (const count of ["functionCalls", "nativeCalls", "allocatedBytes"] as const) {
-      const most = (budget?.[count] ?? 0) * (1 + tolerance[count]);
+      const most = (budget?.[count] ?? 0) * (1 + tolerance[count]) + slack[count];
       expect(
         cost[count],
         `${count} of a query. Called most:\n${details
