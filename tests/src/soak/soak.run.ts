@@ -125,11 +125,16 @@ async function disturb(isOver: () => boolean): Promise<Map<string, number>> {
 
 /** The pooler as it is when nobody wants anything. */
 async function atRest(): Promise<{ idle: number; descriptors: number }> {
-  await until("the pooler to be at rest", async () => {
+  const busy = ["cl_active", "cl_waiting", "sv_active", "sv_tested", "sv_login"];
+  const isAtRest = async (): Promise<boolean> => {
     const pools = await console.run("SHOW POOLS");
     const clients = await console.run("SHOW CLIENTS");
-    const busy = ["cl_active", "cl_waiting", "sv_active", "sv_tested", "sv_login"];
     return clients.length === 0 && pools.every((pool) => busy.every((column) => pool[column] === "0"));
+  };
+  await until("the pooler to be at rest", isAtRest).catch(async (error: Error) => {
+    const left: unknown[] = [];
+    for (const command of ["SHOW POOLS", "SHOW CLIENTS", "SHOW SERVERS"]) left.push(...(await console.run(command)));
+    throw new Error(`${error.message}\n${left.map((row) => JSON.stringify(row)).join("\n")}`);
   });
   const pools = await console.run("SHOW POOLS");
   return {
