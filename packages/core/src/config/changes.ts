@@ -40,9 +40,18 @@ export interface ReloadPlan {
   readonly needRestart: readonly string[];
 }
 
-export function planReload(running: PoolerConfig, loaded: PoolerConfig): ReloadPlan {
+/** `takesReload`: the plugin at this place of the chain takes another configuration while it runs. */
+export function planReload(
+  running: PoolerConfig,
+  loaded: PoolerConfig,
+  takesReload: (position: number) => boolean = () => false,
+): ReloadPlan {
   const changed = changedKeys(running, loaded);
-  const isReadOnce = restartCheck();
+  const readOnce = restartCheck();
+  const isSameChain = !changed.includes("plugins");
+  const taken = new Set(isSameChain ? running.plugins.map((_, index) => index).filter(takesReload) : []);
+  const takenKeys = new Set([...taken].map((index) => `plugins[${index}].config`));
+  const isReadOnce = (key: string): boolean => !takenKeys.has(key) && readOnce(key);
   return {
     config: Object.freeze({
       ...loaded,
@@ -51,7 +60,9 @@ export function planReload(running: PoolerConfig, loaded: PoolerConfig): ReloadP
       io: running.io,
       log: Object.freeze({ level: loaded.log.level, format: running.log.format }),
       metrics: running.metrics,
-      plugins: running.plugins,
+      plugins: running.plugins.map((plugin, index) =>
+        taken.has(index) ? Object.freeze({ ...plugin, config: loaded.plugins[index]?.config ?? plugin.config }) : plugin,
+      ),
     }),
     applied: changed.filter((key) => !isReadOnce(key)),
     needRestart: changed.filter(isReadOnce),

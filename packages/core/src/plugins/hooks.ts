@@ -2,6 +2,7 @@
 // theirs. What a failure means is decided here: it refuses a client and a server, and is only counted where plugins observe.
 import { constants, structs } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
+import type { PluginConfig } from "../config/types.js";
 import { readRefusal } from "./chain-verdicts.js";
 import { sessionBlock } from "./frames.js";
 import { HookFrame } from "./frames-hook.js";
@@ -15,6 +16,7 @@ import type {
   ConnectingClient,
   EndedStatement,
   PluginHooks,
+  ReloadingHost,
   ServerLogin,
   ServerVerdict,
 } from "./types-hooks.js";
@@ -23,6 +25,7 @@ const clientConnect = hookIndex("client_connect");
 const clientDisconnect = hookIndex("client_disconnect");
 const serverConnect = hookIndex("server_connect");
 const queryEnd = hookIndex("query_end");
+const reload = hookIndex("reload");
 const connectStruct = structs.pooler_connect_input;
 const disconnectStruct = structs.pooler_disconnect_input;
 const serverStruct = structs.pooler_server_input;
@@ -163,6 +166,39 @@ class Hooks implements PluginHooks {
     if (block.sqlFollows) input.bytes(at + structs.pooler_statement.fields.sql, end.statement.sql, 0, end.statement.sql.length);
     input.text(fields.command_tag, end.tag).text(fields.sqlstate, end.sqlstate).text(fields.message, end.message);
     for (const caller of this.#endCallers) this.#observe(caller, queryEnd, input);
+  }
+
+  reload(before: readonly PluginConfig[], after: readonly PluginConfig[], host: ReloadingHost): string | null {
+    const taken: HookCaller[] = [];
+    const give = (caller: HookCaller, config: PluginConfig): boolean => {
+      const status = caller.call(reload, this.#reloadFrame(config, host), this.#output, POOLER_OK);
+      if (status === hookFailed) caller.noteFailure(reload);
+      return status !== hookFailed;
+    };
+    for (const [position, caller] of this.#callers.entries()) {
+      const config = after[position];
+      if (!caller.has(reload) || config === undefined) continue;
+      if (give(caller, config)) {
+        taken.push(caller);
+        continue;
+      }
+      const refusal = `plugin "${caller.name}" refused it: ${caller.failure}`;
+      // What a plugin had before it takes again; if it does not, its failure is in the log.
+      for (const other of taken.reverse()) give(other, before[this.#callers.indexOf(other)] as PluginConfig);
+      return refusal;
+    }
+    return null;
+  }
+
+  #reloadFrame(config: PluginConfig, host: ReloadingHost): HookFrame {
+    const { fields, size } = structs.pooler_create_input;
+    return this.#input
+      .begin(size)
+      .u32(fields.host_minor, constants.POOLER_ABI_MINOR)
+      .text(fields.config, JSON.stringify(config.config))
+      .text(fields.name, config.name)
+      .u32(fields.worker, host.worker)
+      .u32(fields.grammar, host.grammar);
   }
 
   #having(hook: HookIndex): readonly HookCaller[] {

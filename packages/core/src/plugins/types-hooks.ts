@@ -1,5 +1,6 @@
 // What the hooks beside route_query are asked with, and what they answer. Types only, for hot and control folders alike.
 import type { PoolerError } from "../base/errors.js";
+import type { PluginConfig } from "../config/types.js";
 import type { Statement } from "../sql/statement.js";
 import type { ChainSession } from "./types.js";
 
@@ -56,6 +57,12 @@ export interface ServerVerdict {
   readonly once: readonly Buffer[];
 }
 
+export interface ReloadingHost {
+  readonly worker: number;
+  /** PostgreSQL major of the host's grammar. */
+  readonly grammar: number;
+}
+
 /** A statement whose answer the client has been sent. */
 export interface EndedStatement {
   readonly statement: Statement;
@@ -88,5 +95,10 @@ export interface PluginHooks {
   /** Once for each client that was let in. `letIn`: of its ClientVerdict. */
   clientDisconnect(session: ChainSession, durationMs: number, loggedIn: boolean, letIn: number): void;
   serverConnect(server: ConnectedServer): ServerVerdict;
+  /**
+   * The configuration was read again. Null: everybody took it. Else who refused it, in words, and those who had taken it are
+   * given what was in force.
+   */
+  reload(before: readonly PluginConfig[], after: readonly PluginConfig[], host: ReloadingHost): string | null;
   queryEnd(end: EndedStatement): void;
 }

@@ -225,7 +225,9 @@ class PoolerSupervisor implements Supervisor {
   async #reload(): Promise<Reloaded> {
     if (this.#stopping) throw new PoolerError("SHUTTING_DOWN", "the pooler is stopping");
     const { planReload } = await import("../config/changes.js");
-    const plan = planReload(this.#config, this.#options.reload());
+    const loaded = this.#options.reload();
+    const { plugins } = (await this.#view(false)).counters;
+    const plan = planReload(this.#config, loaded, (position) => plugins[position]?.hooks.includes("reload") === true);
     await this.#fleet.configure(plan.config);
     this.#config = plan.config;
     this.#logger.setLevel(plan.config.log.level);

@@ -15,6 +15,8 @@ import { createStatementCache } from "../sql/statement-cache.js";
 export interface WorkerPlugins {
   readonly chain: PluginChain;
   readonly statements: StatementSource;
+  /** A reload. Null: all took it; else who refused it, in words. */
+  reload(before: PoolerConfig, after: PoolerConfig): string | null;
   destroy(): void;
 }
 
@@ -40,10 +42,12 @@ export async function createWorkerPlugins(
     liftsLiterals: plugins.every(({ description }) => (description.capabilityBits & constants.POOLER_CAP_LITERALS) !== 0),
     onForget: (statement) => chain?.forget(statement),
   });
-  chain = createPluginChain({ plugins, statements, crashPage, clock, log });
+  const made = createPluginChain({ plugins, statements, crashPage, clock, log });
+  chain = made;
   return {
-    chain,
+    chain: made,
     statements,
+    reload: (before, after) => made.hooks?.reload(before.plugins, after.plugins, { worker, grammar: grammarMajor }) ?? null,
     destroy: () => {
       for (const plugin of [...plugins].reverse()) plugin.destroy();
     },

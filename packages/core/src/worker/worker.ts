@@ -164,8 +164,9 @@ class Worker {
   get orders(): Parameters<WorkerLink["onOrders"]>[0] {
     return {
       configure: ({ id, config }) => {
-        this.#configure(config);
-        this.#link.send({ kind: "configured", id, error: null });
+        const refusal = this.#plugins?.reload(this.#context.config, config) ?? null;
+        if (refusal === null) this.#configure(config);
+        this.#link.send({ kind: "configured", id, error: refusal });
       },
       snapshot: ({ id, detail }) => {
         const snapshot = takeSnapshot(
