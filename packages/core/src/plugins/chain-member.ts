@@ -26,6 +26,8 @@ export class ChainMember {
   readonly bit: number;
   /** False: it has other hooks only, and is never asked about statements. */
   readonly routes: boolean;
+  /** It has result_row, and may ask for rows. */
+  readonly seesRows: boolean;
   readonly inspects: boolean;
   readonly everyStatement: boolean;
   readonly passedOver: boolean;
@@ -50,6 +52,7 @@ export class ChainMember {
     this.name = plugin.description.name;
     this.bit = 1 << position;
     this.routes = plugin.exports.routeQuery !== null;
+    this.seesRows = plugin.exports.hooks.result_row !== null;
     this.inspects = (capabilities & constants.POOLER_CAP_INSPECT) !== 0;
     this.everyStatement = this.inspects || (capabilities & constants.POOLER_CAP_EVERY_STATEMENT) !== 0;
     this.passedOver = plugin.onError === "skip";

@@ -20,6 +20,7 @@ import { Frames } from "./frames.js";
 import { malformed } from "./frames-output.js";
 import { HookCaller } from "./hook-caller.js";
 import { createPluginHooks } from "./hooks.js";
+import type { RowsWish } from "./row-hook.js";
 import type { StatementSource } from "./statements.js";
 import type { ChainDecision, ChainRequest, ParameterView, PluginChain } from "./types.js";
 import type { PluginHooks } from "./types-hooks.js";
@@ -52,6 +53,7 @@ export function createChainDecision(): ChainDecision {
     rewritten: null,
     rewrittenParameters: null,
     error: null,
+    rows: null,
     intercept: null,
   };
 }
@@ -85,6 +87,8 @@ class Chain implements PluginChain {
   #rewriters = 0;
   #rewrites = 0;
   #frameIsBuilt = false;
+  /** Who wants to see the rows. */
+  #rows: RowsWish | null = null;
 
   constructor(options: PluginChainOptions) {
     const { plugins, crashPage, clock, log } = options;
@@ -125,6 +129,7 @@ class Chain implements PluginChain {
       this.#frames.input.decided(this.#flags | decided, this.#role, this.#shard);
       const verdict = member.ask(this.#frames, request, statement, this.#queryId, nowMs);
       nowMs = member.endedMs;
+      if (member.seesRows && verdict >= constants.POOLER_SKIP) this.#noteRows(member, statement, request);
       if (verdict === constants.POOLER_SKIP) continue;
       this.#hear(member, verdict, request, decision);
       if (decision.error !== null) break;
@@ -169,9 +174,12 @@ class Chain implements PluginChain {
     this.#rewriters = 0;
     this.#rewrites = 0;
     this.#frameIsBuilt = false;
+    this.#rows = null;
   }
 
   #end(decision: ChainDecision): void {
+    decision.rows = this.#rows;
+    this.#rows = null;
     decision.outcome = decision.error !== null ? "error" : decision.intercept !== null ? "intercept" : "route";
     decision.role = this.#role;
     decision.shard = this.#shard;
@@ -186,6 +194,17 @@ class Chain implements PluginChain {
     if (member.inspects) return true;
     if ((this.#asked & member.bit) !== 0 || decision.intercept !== null) return false;
     return request.firstStatement ? this.#role === roleOpen || this.#shard === shardOpen : member.everyStatement;
+  }
+
+  /** Whoever has asked for the rows once sees them, whatever becomes of the statement. */
+  #noteRows(member: ChainMember, statement: Statement, request: ChainRequest): void {
+    const { flags, cookieLow, cookieHigh } = this.#frames.output;
+    if ((flags & constants.POOLER_OUT_ROWS) === 0) return;
+    const caller = this.#callers.find(({ bit }) => bit === member.bit) as HookCaller;
+    const readers = (this.#rows?.readers ?? []).filter((reader) => reader.caller !== caller);
+    readers.push({ caller, cookieLow, cookieHigh, statementId: statement.id });
+    readers.sort((left, right) => left.caller.bit - right.caller.bit);
+    this.#rows = { queryId: this.#queryId, session: request.session, readers };
   }
 
   #hear(member: ChainMember, verdict: number, request: ChainRequest, decision: ChainDecision): void {
@@ -266,6 +285,10 @@ class Chain implements PluginChain {
     if (this.#rewrites > mostRewrites) {
       const names = this.#members.filter((other) => (this.#rewriters & other.bit) !== 0).map((other) => `"${other.name}"`);
       throw new PoolerError("PLUGIN_FAILED", `the statement was rewritten more than ${mostRewrites} times, by ${names.join(", ")}`);
+    }
+    if ((this.#frames.output.flags & constants.POOLER_OUT_ROUTE) !== 0) {
+      this.#forward(member, request, decision);
+      if (decision.error !== null) return;
     }
     this.#statement = statement;
     this.#flags |= constants.POOLER_REWRITTEN;

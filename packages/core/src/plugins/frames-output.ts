@@ -14,6 +14,7 @@ const wordOf = {
   flags: outputStruct.fields.flags / 4,
   role: outputStruct.fields.role / 4,
   shard: outputStruct.fields.shard / 4,
+  cookie: outputStruct.fields.cookie / 4,
 } as const;
 
 type OutputSlice =
@@ -74,6 +75,15 @@ export class OutputFrame {
 
   get needed(): number {
     return this.#words[wordOf.needed] as number;
+  }
+
+  /** Of the plugin's own, in two halves. */
+  get cookieLow(): number {
+    return this.#words[wordOf.cookie] as number;
+  }
+
+  get cookieHigh(): number {
+    return this.#words[wordOf.cookie + 1] as number;
   }
 
   get role(): number {

@@ -21,12 +21,13 @@ export interface RowReader {
   readonly caller: HookCaller;
   readonly cookieLow: number;
   readonly cookieHigh: number;
+  /** The statement that it was asked about. */
+  readonly statementId: number;
 }
 
 /** What plugins answered about a statement: who wants to see its rows. */
 export interface RowsWish {
   readonly queryId: number;
-  readonly statementId: number;
   readonly session: ChainSession;
   /** Chain order. */
   readonly readers: readonly RowReader[];
@@ -106,12 +107,12 @@ export class RowHook {
 
   #frame(reader: RowReader, columns: readonly Column[], values: readonly (Buffer | null)[], row: number): HookFrame {
     const { fields } = rowStruct;
-    const { queryId, statementId, session } = this.#wish;
+    const { queryId, session } = this.#wish;
     input.frame ??= new HookFrame();
     const frame = input.frame
       .begin(rowStruct.size)
       .u64(fields.query_id, queryId)
-      .u64(fields.statement_id, statementId)
+      .u64(fields.statement_id, reader.statementId)
       .u32(fields.cookie, reader.cookieLow)
       .u32(fields.cookie + 4, reader.cookieHigh)
       .u64(fields.row, row)

@@ -1,5 +1,6 @@
 // What the router asks the plugin chain and what it is told. Hot: the same request and decision objects serve every call.
 import type { LiftedStatement, Statement } from "../sql/statement.js";
+import type { RowsWish } from "./row-hook.js";
 import type { PluginHooks } from "./types-hooks.js";
 
 /** Parameter values of a Bind message, as views into a buffer that is valid during the call only. */
@@ -109,6 +110,8 @@ export interface ChainDecision {
     readonly hint: string | null;
     readonly failed: boolean;
   } | null;
+  /** Who wants to see the rows of this execution; null: nobody. */
+  rows: RowsWish | null;
   intercept: {
     readonly columns: readonly InterceptColumn[];
     /** rows × columns, null for NULL. */

@@ -84,6 +84,7 @@ export class Router {
     rewritten: null,
     rewrittenParameters: null,
     error: null,
+    rows: null,
     intercept: null,
   };
 

@@ -62,6 +62,11 @@ export class Relay {
     this.#target = target;
   }
 
+  /** No message is half read. */
+  get atBoundary(): boolean {
+    return this.#headerBytes === 0 && this.#rest === 0 && this.#whole === null;
+  }
+
   /** The client has got the beginning of a message whose end has not come. */
   get insideMessage(): boolean {
     return this.#rest > 0 && this.#passing;

@@ -110,6 +110,11 @@ export class ReplyQueue {
     return head < this.#tail && (this.#kinds[head] as number) <= Expect.QUERY && this.#hides[head] === Hide.NOTHING;
   }
 
+  /** What goes with the head. */
+  get headPayload(): Payload {
+    return this.#payloads[this.#head] ?? null;
+  }
+
   /** Whoever wants to see the columns that the head's reply describes. */
   get headDescribed(): ReplyWatcher | null {
     const payload = this.#headPayload();

@@ -212,7 +212,9 @@ export class RowFront {
 
   /** The client gets this, and nothing more of the unit. */
   #fail(error: PoolerError): void {
-    const message = writePoolerError(new MessageWriter(512), error).toBuffer();
+    const writer = new MessageWriter(512);
+    writePoolerError(writer, error);
+    const message = writer.toBuffer();
     this.#failed = true;
     // Prepared statements and the like behind it are taken for skipped, which the server knows nothing of.
     this.#target.retired = true;

@@ -12,11 +12,13 @@ import { type ReadError, readError, readParameterStatus } from "../protocol/back
 import { Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { noSettings, type Settings } from "../session/settings.js";
+import type { RowHook } from "../plugins/row-hook.js";
 import type { Wire, WireReader } from "../wire/wire.js";
 import { globalNameIn, PreparedStatements, writeClose } from "./global-statement.js";
 import { Relay, type RelayTarget } from "./relay.js";
 import { Expect, Hide, ReplyQueue } from "./reply-queue.js";
 import { RetryUnit } from "./retry-unit.js";
+import { RowFront } from "./row-front.js";
 import { type FirstStatements, noFirstStatements } from "./set-up-server.js";
 
 /** Who has a server on lease. */
@@ -95,6 +97,8 @@ export class Server implements WireReader, RelayTarget {
   unknownState = false;
   /** What plugins want to be run whenever the session was reset. */
   first: FirstStatements = noFirstStatements;
+  /** In front of the relay while plugins see rows. */
+  rows: RowFront | null = null;
   /** Close when it comes free. */
   retired = false;
   /** Bytes were delivered to the client since the current unit was sent. */
@@ -174,8 +178,18 @@ export class Server implements WireReader, RelayTarget {
     return this.wire.write(buffer, start, end);
   }
 
+  /** Plugins see rows of the unit at hand. `simple`: of which statements of a simple query; null for extended messages. */
+  showRows(simple: readonly (RowHook | null)[] | null): void {
+    this.rows ??= new RowFront(this.#relay, this.replies, this);
+    this.rows.begin(simple);
+  }
+
   /** Call before the messages of a new unit are sent. */
   beginUnit(nowMs: number): void {
+    if (this.rows !== null) {
+      if (this.rows.idle) this.rows = null;
+      else this.rows.begin(null);
+    }
     this.requestAtMs = nowMs;
     this.visible = false;
     this.#failed = false;
@@ -256,7 +270,8 @@ export class Server implements WireReader, RelayTarget {
   onBytes(chunk: Buffer, start: number, end: number): void {
     if (this.state === "closed") return;
     try {
-      this.#relay.read(chunk, start, end);
+      if (this.rows === null) this.#relay.read(chunk, start, end);
+      else this.rows.read(chunk, start, end);
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
       if (this.isClosed) return; // what stands behind the message that ended it is for nobody

@@ -4,6 +4,7 @@ import type { ChainDecision, ChainSession, ParameterView } from "../plugins/type
 import type { Database } from "../pool/database.js";
 import { TransactionStatus } from "../protocol/codes.js";
 import type { AskContext, Router } from "../router/router.js";
+import { copyRefusal } from "../server/row-front.js";
 import { Command } from "../sql/lexer.js";
 import type { LiftedStatement, Statement } from "../sql/statement.js";
 import { type Batch, NEVER_WROTE } from "./batch.js";
@@ -73,8 +74,19 @@ export function ask(
     const error = router.merge(batch.draft, decision, decision.rewritten ?? statement, context.unsplit);
     if (error !== null) throw error;
   }
+  if (decision.rows !== null) checkRows(decision, command, lifted === null ? statement.sql : null);
   session.asked++;
   return decision;
+}
+
+/** Rows that a plugin wants to see must not come by another way. */
+function checkRows(decision: ChainDecision, command: number, sql: Buffer | null): void {
+  const plugin = decision.rows?.readers[0]?.caller.name ?? "";
+  if (command === Command.COPY && sql !== null && !/^\s*copy\s+[^()]*\sfrom\s/i.test(sql.latin1Slice())) throw copyRefusal(plugin);
+  if (decision.intercept !== null)
+    throw new PoolerError("NOT_SUPPORTED", `plugin "${decision.plugin}" answers a statement whose rows plugin "${plugin}" must see`, {
+      hint: "One of the two has to leave the statement to the other.",
+    });
 }
 
 /**

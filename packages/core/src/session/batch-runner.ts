@@ -14,7 +14,7 @@ import type { Server } from "../server/server.js";
 import type { Batch } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import { checkColumns } from "./columns.js";
-import { sendBatch, sendVerification } from "./dispatch.js";
+import { sendBatch, sendVerification, showsRows } from "./dispatch.js";
 import { HeldTransaction } from "./held-transaction.js";
 import { planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
@@ -185,7 +185,7 @@ export class BatchRunner {
     if (multiplex === null || !session.transactionMode || batch.rode) return false;
     if (!batch.judged) {
       batch.judged = true;
-      if (!batch.unclear && !batch.pins && !batch.setsLocally && batch.effects.length === 0 && batch.rewritten === null)
+      if (!batch.unclear && !batch.pins && !batch.setsLocally && batch.effects.length === 0 && batch.rewritten === null && !showsRows(batch))
         batch.kind = findKind(session, batch, multiplex);
     }
     if (batch.kind === null) return false;
@@ -410,7 +410,7 @@ export class BatchRunner {
     }
     if (!this.#prepareOnly) this.#settle(server, status, failed);
     this.session.readyAtMs = nowMs;
-    if (status !== TransactionStatus.IN_TRANSACTION && !this.#prepareOnly && !this.#quiet) this.session.localPortals = null;
+    if (status !== TransactionStatus.IN_TRANSACTION && !this.#prepareOnly && !this.#quiet) this.session.localPortals = this.session.rowPortals = null;
     if (status === TransactionStatus.IDLE) {
       counters.transactions++;
       counters.transactionMs += nowMs - this.#transactionAtMs;

@@ -2,6 +2,7 @@
 // in place, in the buffer that the bytes came in; copied only when it has to wait for a server.
 import { constants } from "@pooler/plugin-abi";
 import type { PoolerError } from "../base/errors.js";
+import type { RowHook } from "../plugins/row-hook.js";
 import type { Route } from "../pool/database.js";
 import { copyBytes } from "../protocol/message-writer.js";
 import { RouteDraft } from "../router/router.js";
@@ -52,6 +53,8 @@ export class Op {
   localPortal: LocalPortal | null = null;
   /** What the client gets without a server, in place of the server's reply. */
   local: Buffer | null = null;
+  /** Bind and Execute: plugins see the rows. */
+  rows: RowHook | null = null;
   /** A statement that transaction control answers without a server. */
   held = false;
 
@@ -66,6 +69,7 @@ export class Op {
     this.parameters = null;
     this.localPortal = null;
     this.local = null;
+    this.rows = null;
     this.held = false;
   }
 }
@@ -90,6 +94,8 @@ export class Batch {
   pins = false;
   /** May write, as far as is known. */
   writes = false;
+  /** For each statement of a simple query whether plugins see its rows; null: none of them. */
+  rows: (RowHook | null)[] | null = null;
   /** The simple query as plugins made it, without header and NUL. */
   rewritten: Buffer | null = null;
   /** Only Parse and Describe: goes to any primary and leaves a held transaction held. */
@@ -135,6 +141,7 @@ export class Batch {
     this.pins = false;
     this.writes = false;
     this.rewritten = null;
+    this.rows = null;
     this.prepareOnly = false;
     this.endsQuietly = false;
     this.answering = false;

@@ -2,11 +2,13 @@
 // what was held in front of it, and for each message what reply is expected. One write to the wire.
 
 import type { PoolerError } from "../base/errors.js";
+import type { RowHook } from "../plugins/row-hook.js";
 import { writeParameterDescription } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { type GlobalStatement, writeClose } from "../server/global-statement.js";
-import { Expect, Hide, type LocalReply, type ReplyWatcher } from "../server/reply-queue.js";
+import { Expect, Hide, type LocalReply, type ReplyQueue, type ReplyWatcher } from "../server/reply-queue.js";
+import { RowExecution } from "../server/row-front.js";
 import type { Server } from "../server/server.js";
 import { type Batch, type Op, REFUSED } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
@@ -16,6 +18,7 @@ import { messageOf, writePoison } from "./refusals.js";
 import type { Session } from "./session.js";
 
 const STATEMENT = 0x53; // S
+const PORTAL = 0x50; // P
 const parseComplete = Buffer.from([Backend.PARSE_COMPLETE, 0, 0, 0, 4]);
 const closeComplete = Buffer.from([Backend.CLOSE_COMPLETE, 0, 0, 0, 4]);
 const nothing = Buffer.alloc(0);
@@ -32,6 +35,7 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
   const before = out.length;
   const owedBefore = server.replies.size;
   const mayRunAgain = idle && !session.batchOpen && (session.held === null || batch.prepareOnly);
+  if (showsRows(batch)) server.showRows(batch.rows);
   if (batch.simple) {
     sendQuery(server, batch, out);
     return;
@@ -78,7 +82,7 @@ function plain(session: Session, server: Server, batch: Batch): boolean {
   if (!batch.endsWithSync || session.batchOpen || batch.prepareOnly || batch.refusal !== null) return false;
   for (let i = 0; i < batch.opCount; i++) {
     const op = batch.ops[i] as Op;
-    if (op.local !== null) return false;
+    if (op.local !== null || op.rows !== null) return false;
     const named = op.statement !== null && op.statement.name !== "";
     switch (op.type) {
       case Frontend.PARSE:
@@ -179,6 +183,7 @@ function sendInDetail(session: Session, server: Server, batch: Batch, out: Messa
           out.bytes(batch.buffer, op.start, op.end);
         }
         replies.push(Expect.BIND);
+        if (op.rows !== null) describeRows(op, op.rows, replies, out);
         break;
       case Frontend.DESCRIBE:
         sendDescribe(session, server, batch, op, out);
@@ -188,7 +193,7 @@ function sendInDetail(session: Session, server: Server, batch: Batch, out: Messa
           replies.push(Expect.LOCAL, Hide.NOTHING, op.local);
         } else {
           out.bytes(batch.buffer, op.start, op.end);
-          replies.push(Expect.EXECUTE);
+          replies.push(Expect.EXECUTE, Hide.NOTHING, op.rows === null ? null : new RowExecution(op.rows, op.portal));
         }
         break;
       case Frontend.CLOSE:
@@ -211,6 +216,23 @@ function sendInDetail(session: Session, server: Server, batch: Batch, out: Messa
         out.bytes(batch.buffer, op.start, op.end); // Flush
     }
   }
+}
+
+/** Do plugins see rows of it? */
+export function showsRows(batch: Batch): boolean {
+  if (batch.rows !== null) return true;
+  for (let i = 0; i < batch.opCount; i++) if (batch.ops[i]?.rows != null) return true;
+  return false;
+}
+
+/** The columns of a portal whose rows plugins see, in the formats that its Bind asked for. The client does not see that. */
+function describeRows(op: Op, rows: RowHook, replies: ReplyQueue, out: MessageWriter): void {
+  out.begin(Frontend.DESCRIBE).byte(PORTAL).bytes(Buffer.from(op.portal, "latin1")).byte(0).end();
+  replies.push(Expect.DESCRIBE_PORTAL, Hide.ALL, {
+    described: (buffer, start, end) => rows.describe(buffer, start, end),
+    done: () => {},
+    skipped: () => {},
+  });
 }
 
 function isStatement(batch: Batch, op: Op): boolean {

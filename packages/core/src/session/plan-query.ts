@@ -1,6 +1,7 @@
 // A simple query before it is run: answered here, refused, or given a route. Looks at the text once.
 import { PoolerError } from "../base/errors.js";
 import type { ChainDecision } from "../plugins/types.js";
+import { RowHook } from "../plugins/row-hook.js";
 import { writeEmpty } from "../protocol/backend.js";
 import { Backend, HEADER_BYTES } from "../protocol/codes.js";
 import type { Router } from "../router/router.js";
@@ -125,6 +126,14 @@ function showToPlugins(session: Session, batch: Batch, start: number, end: numbe
     if (decision.outcome === "intercept" && decision.intercept !== null)
       portals.push(new LocalPortal(decision.intercept, [], decision.plugin, session.encoding));
     refuseParameters(decision);
+    if (decision.rows !== null) {
+      if (!matches)
+        throw new PoolerError("NOT_SUPPORTED", "a plugin must see the rows of a statement of a string whose statements cannot be told apart", {
+          hint: "Send the statements one by one.",
+        });
+      batch.rows ??= statements.map(() => null);
+      batch.rows[i] = new RowHook(decision.rows);
+    }
     replaced.push(decision.outcome === "route" ? (decision.rewritten?.sql ?? null) : null);
   }
   if (portals.length > 0) {
@@ -158,6 +167,7 @@ function showLifted(session: Session, batch: Batch, router: Router, lifted: Lift
     return true;
   }
   refuseParameters(decision);
+  if (decision.rows !== null) batch.rows = [new RowHook(decision.rows)];
   batch.rewritten = decision.outcome === "route" ? (decision.rewritten?.sql ?? null) : null;
   return false;
 }

@@ -10,6 +10,7 @@
 // says that no transaction is open, unless it is pinned or the pool mode is session.
 import { PoolerError } from "../base/errors.js";
 import type { UserConfig } from "../config/types.js";
+import type { RowHook } from "../plugins/row-hook.js";
 import type { ChainSession } from "../plugins/types.js";
 import type { Database, Route } from "../pool/database.js";
 import type { NoServerCause, Waiter } from "../pool/host-pool.js";
@@ -80,6 +81,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
   /** Part of a batch was sent to the server, its Sync has not come yet. */
   batchOpen = false;
   localPortals: Map<string, LocalPortal> | null = null;
+  /** Portals on the server whose rows plugins see. */
+  rowPortals: Map<string, RowHook> | null = null;
   encoding: string;
   standardStrings: boolean;
   waitingSinceMs = 0;

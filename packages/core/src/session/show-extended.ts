@@ -1,6 +1,7 @@
 // Shows what an extended batch prepares and runs to the plugins, and notes on its messages what they made of it: answered here,
 // sent to the server as something else, or as it is. Throws what is refused. Must not know how a batch is routed or sent.
 import { PoolerError } from "../base/errors.js";
+import { RowHook } from "../plugins/row-hook.js";
 import type { ChainDecision } from "../plugins/types.js";
 import { writeEmpty, writeParameterDescription } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES } from "../protocol/codes.js";
@@ -42,6 +43,7 @@ export function showExtended(session: Session, batch: Batch, asking: AskContext)
         break;
       case Frontend.EXECUTE:
         op.localPortal = session.localPortals?.get(op.portal) ?? null;
+        op.rows = session.rowPortals?.get(op.portal) ?? null;
         if (op.localPortal !== null) {
           const limit = Math.max(0, readInt32(batch.buffer, op.restStart));
           op.local = written((to) => op.localPortal?.execute(to, limit));
@@ -116,6 +118,7 @@ function showBind(session: Session, batch: Batch, asking: AskContext, op: Op, at
   const client = op.statement;
   const statement = client === null ? null : statementOf(session, client.info);
   session.localPortals?.delete(op.portal);
+  session.rowPortals?.delete(op.portal);
   if (router === null || client === null || statement === null) {
     if (client === null && router?.chain.inspects)
       throw new PoolerError("FACTS_UNAVAILABLE", "a plugin must see every statement, and this one was prepared in SQL");
@@ -125,6 +128,11 @@ function showBind(session: Session, batch: Batch, asking: AskContext, op: Op, at
   bind.readParameters(batch.buffer, op.end, client.info.global.typeOids);
   const decision = ask(router, session, batch, asking, statement, client.info.command, bind, false);
   op.plugin = decision?.plugin ?? "";
+  if (decision !== null && decision.rows !== null) {
+    op.rows = new RowHook(decision.rows);
+    session.rowPortals ??= new Map();
+    session.rowPortals.set(op.portal, op.rows);
+  }
   if (decision?.outcome === "intercept" && decision.intercept !== null) {
     checkTold(batch, op, at, columnsKey(decision.intercept.columns, session.encoding));
     op.localPortal = new LocalPortal(decision.intercept, bind.resultFormats(batch.buffer), decision.plugin, session.encoding);
