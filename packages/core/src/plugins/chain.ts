@@ -53,6 +53,7 @@ export function createChainDecision(): ChainDecision {
     rewritten: null,
     rewrittenParameters: null,
     error: null,
+    queryId: 0,
     rows: null,
     intercept: null,
   };
@@ -178,6 +179,7 @@ class Chain implements PluginChain {
   }
 
   #end(decision: ChainDecision): void {
+    decision.queryId = this.#queryId;
     decision.rows = this.#rows;
     this.#rows = null;
     decision.outcome = decision.error !== null ? "error" : decision.intercept !== null ? "intercept" : "route";

@@ -163,7 +163,7 @@ class Hooks implements PluginHooks {
     input.block(fields.session, sessionBlock(end.session));
     const block = this.#statementBlock(end.statement);
     const at = input.block(fields.statement, block).length - block.words.byteLength;
-    if (block.sqlFollows) input.bytes(at + structs.pooler_statement.fields.sql, end.statement.sql, 0, end.statement.sql.length);
+    if (block.sqlFollows) input.bytes(at + structs.pooler_statement.fields.sql, end.sql, 0, end.sql.length);
     input.text(fields.command_tag, end.tag).text(fields.sqlstate, end.sqlstate).text(fields.message, end.message);
     for (const caller of this.#endCallers) this.#observe(caller, queryEnd, input);
   }

@@ -66,6 +66,8 @@ export interface ReloadingHost {
 /** A statement whose answer the client has been sent. */
 export interface EndedStatement {
   readonly statement: Statement;
+  /** Its text as the client sent it. */
+  readonly sql: Buffer;
   readonly session: ChainSession;
   readonly extended: boolean;
   /** 0: the chain was not asked about it. */

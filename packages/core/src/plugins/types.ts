@@ -110,6 +110,8 @@ export interface ChainDecision {
     readonly hint: string | null;
     readonly failed: boolean;
   } | null;
+  /** pooler_input.query_id of the question. */
+  queryId: number;
   /** Who wants to see the rows of this execution; null: nobody. */
   rows: RowsWish | null;
   intercept: {

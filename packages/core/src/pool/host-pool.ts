@@ -500,6 +500,7 @@ export class HostPool implements ServerOwner, RidingPool {
       log,
     });
     server.first = first;
+    server.address = host.address;
     wire.reader = server;
     this.servers.add(server);
     for (const callback of this.#greetingWaiters.splice(0)) callback(null);

@@ -84,6 +84,7 @@ export class Router {
     rewritten: null,
     rewrittenParameters: null,
     error: null,
+    queryId: 0,
     rows: null,
     intercept: null,
   };

@@ -38,6 +38,8 @@ export class RowExecution implements ReplyWatcher {
 export interface RowFrontTarget {
   /** To the server. */
   send(buffer: Buffer, start: number, end: number): boolean;
+  /** On to the relay. */
+  pass(buffer: Buffer, start: number, end: number): void;
   /** What was expected behind a failure does not come: the connection must not be lent again. */
   retired: boolean;
 }
@@ -82,7 +84,7 @@ export class RowFront {
   read(chunk: Buffer, from: number, end: number): void {
     let start = from;
     // It may have come in the middle of what a server says at any time.
-    if (this.#kept.length === 0) while (start < end && !this.#relay.atBoundary) this.#relay.read(chunk, start, ++start);
+    if (this.#kept.length === 0) while (start < end && !this.#relay.atBoundary) this.#target.pass(chunk, start, ++start);
     const bytes = this.#kept.length === 0 ? chunk : Buffer.concat([this.#kept, chunk.subarray(start, end)]);
     const stop = this.#kept.length === 0 ? end : bytes.length;
     let at = this.#kept.length === 0 ? start : 0;
@@ -241,13 +243,13 @@ export class RowFront {
 
   #feed(buffer: Buffer, start: number, end: number): void {
     this.#flush();
-    this.#relay.read(buffer, start, end);
+    this.#target.pass(buffer, start, end);
   }
 
   #flush(): void {
     const rows = this.#rows;
     if (rows.length === 0) return;
-    this.#relay.read(rows.buffer, 0, rows.length);
+    this.#target.pass(rows.buffer, 0, rows.length);
     rows.reset();
   }
 }

@@ -8,11 +8,11 @@
 // Knows nothing of sessions beyond the Lessee interface, and of the pool beyond ServerOwner.
 import { invariant, PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
+import type { RowHook } from "../plugins/row-hook.js";
 import { type ReadError, readError, readParameterStatus } from "../protocol/backend.js";
 import { Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { noSettings, type Settings } from "../session/settings.js";
-import type { RowHook } from "../plugins/row-hook.js";
 import type { Wire, WireReader } from "../wire/wire.js";
 import { globalNameIn, PreparedStatements, writeClose } from "./global-statement.js";
 import { Relay, type RelayTarget } from "./relay.js";
@@ -20,6 +20,7 @@ import { Expect, Hide, ReplyQueue } from "./reply-queue.js";
 import { RetryUnit } from "./retry-unit.js";
 import { RowFront } from "./row-front.js";
 import { type FirstStatements, noFirstStatements } from "./set-up-server.js";
+import type { UnitTap } from "./unit-tap.js";
 
 /** Who has a server on lease. */
 export interface Lessee {
@@ -99,6 +100,10 @@ export class Server implements WireReader, RelayTarget {
   first: FirstStatements = noFirstStatements;
   /** In front of the relay while plugins see rows. */
   rows: RowFront | null = null;
+  /** Listens while plugins observe. */
+  tap: UnitTap | null = null;
+  /** "host:port" */
+  address = "";
   /** Close when it comes free. */
   retired = false;
   /** Bytes were delivered to the client since the current unit was sent. */
@@ -176,6 +181,19 @@ export class Server implements WireReader, RelayTarget {
   /** Say something for the lessee. What is expected in return has been put into `replies`. */
   send(buffer: Buffer, start: number, end: number): boolean {
     return this.wire.write(buffer, start, end);
+  }
+
+  /** To the relay, past the tap. */
+  pass(buffer: Buffer, start: number, end: number): void {
+    let at = start;
+    const { tap } = this;
+    if (tap !== null) {
+      // It may have come in the middle of what a server says at any time.
+      if (!tap.aligned) while (at < end && !this.#relay.atBoundary) this.#relay.read(buffer, at, ++at);
+      tap.aligned = true;
+      tap.read(buffer, at, end);
+    }
+    this.#relay.read(buffer, at, end);
   }
 
   /** Plugins see rows of the unit at hand. `simple`: of which statements of a simple query; null for extended messages. */
@@ -270,7 +288,8 @@ export class Server implements WireReader, RelayTarget {
   onBytes(chunk: Buffer, start: number, end: number): void {
     if (this.state === "closed") return;
     try {
-      if (this.rows === null) this.#relay.read(chunk, start, end);
+      if (this.rows === null && this.tap === null) this.#relay.read(chunk, start, end);
+      else if (this.rows === null) this.pass(chunk, start, end);
       else this.rows.read(chunk, start, end);
     } catch (error) {
       if (!(error instanceof PoolerError)) throw error;
@@ -321,6 +340,7 @@ export class Server implements WireReader, RelayTarget {
     this.status = status;
     if (this.#failed) this.unnamed = null; // a Parse that was sent after the error was passed over
     if (this.retry.wanted) {
+      this.tap?.begin(0);
       this.retry.send(this);
       return;
     }

@@ -15,6 +15,7 @@ import type { Batch } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import { checkColumns } from "./columns.js";
 import { sendBatch, sendVerification, showsRows } from "./dispatch.js";
+import { type Observed, reportAnswered, reportEnds } from "./ending.js";
 import { HeldTransaction } from "./held-transaction.js";
 import { planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
@@ -39,6 +40,8 @@ export class BatchRunner {
   readonly refusals: Refusals;
   /** The batch that runs shares a server, or waits for one to share. */
   ride: Ride | null = null;
+  /** What runs, while plugins observe. */
+  #observed: Observed[] | null = null;
   /** While a transaction has settings of its own, its statements are nobody else's. */
   reading: string | null = null;
   #session: Session | null;
@@ -102,6 +105,7 @@ export class BatchRunner {
     this.#restarts = 0;
     this.#changesSchema = false;
     this.ride = null;
+    this.#observed = null;
   }
 
   /** Are settings expected to change now? */
@@ -136,6 +140,7 @@ export class BatchRunner {
       this.#start(batch);
       return;
     }
+    if (batch.observed !== null) reportAnswered(this.session, batch);
     if (batch.endsWithSync) {
       writeReadyForQuery(context.reply, this.session.status);
       if (!this.session.inTransaction) this.session.localPortals = null;
@@ -185,7 +190,15 @@ export class BatchRunner {
     if (multiplex === null || !session.transactionMode || batch.rode) return false;
     if (!batch.judged) {
       batch.judged = true;
-      if (!batch.unclear && !batch.pins && !batch.setsLocally && batch.effects.length === 0 && batch.rewritten === null && !showsRows(batch))
+      if (
+        !batch.unclear &&
+        !batch.pins &&
+        !batch.setsLocally &&
+        batch.effects.length === 0 &&
+        batch.rewritten === null &&
+        !showsRows(batch) &&
+        batch.observed === null
+      )
         batch.kind = findKind(session, batch, multiplex);
     }
     if (batch.kind === null) return false;
@@ -365,6 +378,8 @@ export class BatchRunner {
     if (batch.writes) this.session.routeWrites = true;
     if (batch.setsLocally || (held !== null && !prepareOnly)) this.#setsLocally = true;
     sendBatch(this.session, server, batch, prepareOnly ? this.session.status : 0);
+    if (batch.observed !== null) this.#observed = this.#observed === null ? batch.observed : [...this.#observed, ...batch.observed];
+    batch.observed = null;
     if (batch.refusal !== null && !batch.endsWithSync) this.refusals.skipping = true;
     if (held !== null && !prepareOnly) {
       // Whatever becomes of the statement: what was held came before it.
@@ -400,6 +415,7 @@ export class BatchRunner {
     this.copyIn = false;
     this.session.batchOpen = false;
     counters.queryMs += nowMs - this.session.requestAtMs;
+    if (this.#observed !== null) this.#reportEnds(server, null);
     this.#forgetUndone();
     if (failed) counters.errors++;
     if (failed && this.#prepareOnly) this.session.held?.fail();
@@ -410,7 +426,8 @@ export class BatchRunner {
     }
     if (!this.#prepareOnly) this.#settle(server, status, failed);
     this.session.readyAtMs = nowMs;
-    if (status !== TransactionStatus.IN_TRANSACTION && !this.#prepareOnly && !this.#quiet) this.session.localPortals = this.session.rowPortals = null;
+    if (status !== TransactionStatus.IN_TRANSACTION && !this.#prepareOnly && !this.#quiet)
+      this.session.localPortals = this.session.rowPortals = this.session.observedPortals = null;
     if (status === TransactionStatus.IDLE) {
       counters.transactions++;
       counters.transactionMs += nowMs - this.#transactionAtMs;
@@ -426,6 +443,13 @@ export class BatchRunner {
     }
     this.session.state = "idle";
     this.session.pump();
+  }
+
+  /** For plugins that observe. */
+  #reportEnds(server: Server | null, lost: PoolerError | null): void {
+    const observed = this.#observed ?? [];
+    this.#observed = null;
+    reportEnds(this.session, this.simple, observed, server, lost);
   }
 
   /** What the batch did to the settings counts now, or never. */
@@ -458,6 +482,7 @@ export class BatchRunner {
     const { batchOpen } = this.session;
     const synced = this.syncSent;
     const effects = this.#effects;
+    if (this.#observed !== null) this.#reportEnds(this.session.server, error);
     this.session.server = null;
     this.session.route = null;
     this.copyIn = false;

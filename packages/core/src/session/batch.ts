@@ -10,6 +10,7 @@ import type { GlobalStatement } from "../server/global-statement.js";
 import type { StatementKind } from "../server/statement-kind.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import type { ColumnsPromise } from "./columns.js";
+import type { Observed } from "./ending.js";
 import { inboxBytes } from "./intake.js";
 import type { LocalPortal } from "./local-portal.js";
 import type { MessageMemory } from "./message-memory.js";
@@ -94,6 +95,10 @@ export class Batch {
   pins = false;
   /** May write, as far as is known. */
   writes = false;
+  /** Statements that plugins observe; null: none of them. */
+  observed: Observed[] | null = null;
+  /** What was bound last, in case it is refused. */
+  lastBound: Observed | null = null;
   /** For each statement of a simple query whether plugins see its rows; null: none of them. */
   rows: (RowHook | null)[] | null = null;
   /** The simple query as plugins made it, without header and NUL. */
@@ -142,6 +147,8 @@ export class Batch {
     this.writes = false;
     this.rewritten = null;
     this.rows = null;
+    this.observed = null;
+    this.lastBound = null;
     this.prepareOnly = false;
     this.endsQuietly = false;
     this.answering = false;

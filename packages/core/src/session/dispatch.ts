@@ -10,6 +10,7 @@ import { type GlobalStatement, writeClose } from "../server/global-statement.js"
 import { Expect, Hide, type LocalReply, type ReplyQueue, type ReplyWatcher } from "../server/reply-queue.js";
 import { RowExecution } from "../server/row-front.js";
 import type { Server } from "../server/server.js";
+import { UnitTap } from "../server/unit-tap.js";
 import { type Batch, type Op, REFUSED } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import { columnsOf } from "./columns.js";
@@ -36,6 +37,10 @@ export function sendBatch(session: Session, server: Server, batch: Batch, status
   const owedBefore = server.replies.size;
   const mayRunAgain = idle && !session.batchOpen && (session.held === null || batch.prepareOnly);
   if (showsRows(batch)) server.showRows(batch.rows);
+  if (batch.observed !== null && !session.batchOpen) {
+    server.tap ??= new UnitTap(session.context.clock);
+    server.tap.begin(server.replies.copy(0).kinds.filter((kind) => kind === Expect.QUERY).length);
+  }
   if (batch.simple) {
     sendQuery(server, batch, out);
     return;

@@ -1,7 +1,7 @@
 // A simple query before it is run: answered here, refused, or given a route. Looks at the text once.
 import { PoolerError } from "../base/errors.js";
-import type { ChainDecision } from "../plugins/types.js";
 import { RowHook } from "../plugins/row-hook.js";
+import type { ChainDecision } from "../plugins/types.js";
 import { writeEmpty } from "../protocol/backend.js";
 import { Backend, HEADER_BYTES } from "../protocol/codes.js";
 import type { Router } from "../router/router.js";
@@ -10,11 +10,14 @@ import type { LiftedStatement, Statement } from "../sql/statement.js";
 import { parseBegin } from "../sql/transaction-statements.js";
 import { ask, askContext, isRoutable } from "./asking.js";
 import type { Batch } from "./batch.js";
+import { addObserved, observe, observeDecision } from "./ending.js";
 import { judgeHazards } from "./hazards.js";
 import { LocalPortal } from "./local-portal.js";
 import { answeredLocally, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
 import type { Session } from "./session.js";
 import { effectsOf } from "./session-effects.js";
+
+const noText = Buffer.alloc(0);
 
 /** True: the batch goes to a server. False: its answer is in the reply writer, ReadyForQuery not yet. Throws the refusal. */
 export function planQuery(session: Session, batch: Batch): boolean {
@@ -118,7 +121,10 @@ function showToPlugins(session: Session, batch: Batch, start: number, end: numbe
   const portals: LocalPortal[] = [];
   for (let i = 0; i < statements.length; i++) {
     const statement = statements[i] as Statement;
+    const observed = observe(session, statement, statement.sql);
+    addObserved(batch, observed);
     const decision = ask(router, session, batch, asking, statement, matches ? (lexed.commands[i] as number) : Command.OTHER, null, false);
+    observeDecision(observed, decision);
     if (decision === null) {
       replaced.push(null);
       continue;
@@ -128,9 +134,13 @@ function showToPlugins(session: Session, batch: Batch, start: number, end: numbe
     refuseParameters(decision);
     if (decision.rows !== null) {
       if (!matches)
-        throw new PoolerError("NOT_SUPPORTED", "a plugin must see the rows of a statement of a string whose statements cannot be told apart", {
-          hint: "Send the statements one by one.",
-        });
+        throw new PoolerError(
+          "NOT_SUPPORTED",
+          "a plugin must see the rows of a statement of a string whose statements cannot be told apart",
+          {
+            hint: "Send the statements one by one.",
+          },
+        );
       batch.rows ??= statements.map(() => null);
       batch.rows[i] = new RowHook(decision.rows);
     }
@@ -159,7 +169,10 @@ function isLiftable(session: Session, lexed: Lexed): boolean {
 /** showToPlugins() for a string that is one statement whose literals are its parameters. */
 function showLifted(session: Session, batch: Batch, router: Router, lifted: LiftedStatement, command: number): boolean {
   const asking = askContext(session, false, false);
+  const observed = observe(session, lifted.statement, noText);
+  if (observed !== null) addObserved(batch, { ...observed, sql: Buffer.from(lifted.buffer.subarray(lifted.start, lifted.end)) });
   const decision = ask(router, session, batch, asking, lifted.statement, command, lifted.literals, false, lifted);
+  observeDecision(batch.observed?.at(-1) ?? null, decision);
   if (decision === null) return false;
   if (decision.outcome === "intercept" && decision.intercept !== null) {
     const portal = new LocalPortal(decision.intercept, [], decision.plugin, session.encoding);

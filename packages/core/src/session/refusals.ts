@@ -9,6 +9,7 @@ import type { Server } from "../server/server.js";
 import type { Batch } from "./batch.js";
 import type { BatchRunner } from "./batch-runner.js";
 import { encodeError } from "./client-encoding.js";
+import { reportRefused } from "./ending.js";
 import { HeldTransaction } from "./held-transaction.js";
 import { takeBack } from "./plan-extended.js";
 import type { Session } from "./session.js";
@@ -32,6 +33,7 @@ export class Refusals {
   }
 
   refuse(batch: Batch, error: PoolerError): void {
+    if (batch.observed !== null || batch.lastBound !== null) reportRefused(this.session, batch, error.sqlstate, error.message);
     this.refuseWith(batch, messageOf(error, this.session.encoding));
   }
 

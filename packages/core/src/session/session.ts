@@ -26,6 +26,7 @@ import { NEVER_WROTE } from "./batch.js";
 import type { BatchRunner } from "./batch-runner.js";
 import { type ClientStatement, ClientStatements } from "./client-statements.js";
 import type { SessionContext } from "./context.js";
+import type { Observed } from "./ending.js";
 import type { HeldTransaction } from "./held-transaction.js";
 import type { Intake, IntakeTarget } from "./intake.js";
 import type { LocalPortal } from "./local-portal.js";
@@ -81,6 +82,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
   /** Part of a batch was sent to the server, its Sync has not come yet. */
   batchOpen = false;
   localPortals: Map<string, LocalPortal> | null = null;
+  /** What portals run, while plugins observe. */
+  observedPortals: Map<string, Observed> | null = null;
   /** Portals on the server whose rows plugins see. */
   rowPortals: Map<string, RowHook> | null = null;
   encoding: string;

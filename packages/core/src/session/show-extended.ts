@@ -12,6 +12,7 @@ import { ask } from "./asking.js";
 import type { Batch, Op } from "./batch.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import { checkColumns, columnsKey } from "./columns.js";
+import { addObserved, observe, observeDecision } from "./ending.js";
 import { describeColumns, LocalPortal } from "./local-portal.js";
 import { parameterTypes } from "./parameter-types.js";
 import type { Session } from "./session.js";
@@ -44,6 +45,7 @@ export function showExtended(session: Session, batch: Batch, asking: AskContext)
       case Frontend.EXECUTE:
         op.localPortal = session.localPortals?.get(op.portal) ?? null;
         op.rows = session.rowPortals?.get(op.portal) ?? null;
+        addObserved(batch, session.observedPortals?.get(op.portal) ?? null);
         if (op.localPortal !== null) {
           const limit = Math.max(0, readInt32(batch.buffer, op.restStart));
           op.local = written((to) => op.localPortal?.execute(to, limit));
@@ -119,6 +121,7 @@ function showBind(session: Session, batch: Batch, asking: AskContext, op: Op, at
   const statement = client === null ? null : statementOf(session, client.info);
   session.localPortals?.delete(op.portal);
   session.rowPortals?.delete(op.portal);
+  session.observedPortals?.delete(op.portal);
   if (router === null || client === null || statement === null) {
     if (client === null && router?.chain.inspects)
       throw new PoolerError("FACTS_UNAVAILABLE", "a plugin must see every statement, and this one was prepared in SQL");
@@ -126,7 +129,14 @@ function showBind(session: Session, batch: Batch, asking: AskContext, op: Op, at
   }
   bind.readNames(batch.buffer, op.start + HEADER_BYTES, op.end);
   bind.readParameters(batch.buffer, op.end, client.info.global.typeOids);
+  const observed = observe(session, statement, statement.sql);
+  if (observed !== null) {
+    session.observedPortals ??= new Map();
+    session.observedPortals.set(op.portal, observed);
+    batch.lastBound = observed;
+  }
   const decision = ask(router, session, batch, asking, statement, client.info.command, bind, false);
+  observeDecision(observed, decision);
   op.plugin = decision?.plugin ?? "";
   if (decision !== null && decision.rows !== null) {
     op.rows = new RowHook(decision.rows);
