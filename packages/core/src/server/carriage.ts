@@ -349,7 +349,10 @@ export class Carriage implements Lessee {
     this.#preparing = null;
     if (!failed) {
       this.server.settings = settings;
-      for (let i = this.#head; i < this.#riders.length; i++) (this.#riders[i] as Rider).board(this.server, this.#out);
+      // Whose client has left meanwhile, or who was moved, has nothing to write: no answer would ever come.
+      this.#riders = this.#riders.slice(this.#head).filter(({ id }) => id !== 0);
+      this.#head = 0;
+      for (const rider of this.#riders) rider.board(this.server, this.#out);
       this.#startedAtMs = 0;
       this.flush();
     } else {
