@@ -67,7 +67,15 @@ pub struct Info {
 impl Info {
     /// A plugin that asks for nothing special.
     pub const fn new(name: &'static str, version: &'static str) -> Self {
-        Info { name, version, capabilities: 0, hooks: sys::HOOK_ROUTE_QUERY, grammar_min: 0, grammar_max: 0, min_host_minor: 0 }
+        Info {
+            name,
+            version,
+            capabilities: 0,
+            hooks: sys::HOOK_ROUTE_QUERY,
+            grammar_min: 0,
+            grammar_max: 0,
+            min_host_minor: 0,
+        }
     }
 
     /// Sets the name.

@@ -22,7 +22,8 @@ impl<'a> Pairs<'a> {
 
     /// The value of a name; `None` when there is none.
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
-        let found = self.records.iter().find(|pair| pair.bytes(offset_of!(sys::Pair, name)) == Some(name.as_bytes()))?;
+        let found =
+            self.records.iter().find(|pair| pair.bytes(offset_of!(sys::Pair, name)) == Some(name.as_bytes()))?;
         Some(value(found, offset_of!(sys::Pair, value)))
     }
 

@@ -405,7 +405,8 @@ pub type ForgetStatementFn = unsafe extern "C" fn(*mut c_void, u64);
 /// `pooler_client_connect_fn`
 pub type ClientConnectFn = unsafe extern "C" fn(*mut c_void, *const ConnectInput, u32, *mut Output, u32) -> Status;
 /// `pooler_client_disconnect_fn`
-pub type ClientDisconnectFn = unsafe extern "C" fn(*mut c_void, *const DisconnectInput, u32, *mut Output, u32) -> Status;
+pub type ClientDisconnectFn =
+    unsafe extern "C" fn(*mut c_void, *const DisconnectInput, u32, *mut Output, u32) -> Status;
 /// `pooler_server_connect_fn`
 pub type ServerConnectFn = unsafe extern "C" fn(*mut c_void, *const ServerInput, u32, *mut Output, u32) -> Status;
 /// `pooler_query_end_fn`

@@ -68,4 +68,8 @@ impl ReadWriteSplit {
     }
 }
 
-export_plugin!(ReadWriteSplit { name: "read-write-split", capabilities: FACTS | PARSE_TREE | LITERALS, grammar: 17..=18 });
+export_plugin!(ReadWriteSplit {
+    name: "read-write-split",
+    capabilities: FACTS | PARSE_TREE | LITERALS,
+    grammar: 17..=18
+});

@@ -6,6 +6,7 @@
 //
 // Texts of one shape have the same tokens, so the grammar makes the same tree of them but for the values of constants. What is
 // left in the shape as it stands: strings of other kinds (E'', U&'', B'', X'', $$), numbers that are not written plainly.
+import "../base/node-buffer.js";
 import {
   BYTE_CLASS,
   ByteClass,

@@ -1,5 +1,6 @@
 // Statements by text: each distinct text is split, and parsed when plugins read facts, once; the least recently used is
 // forgotten first. A hit costs a look-up and no allocation but its key.
+import "../base/node-buffer.js";
 import type { StatementSource } from "../plugins/statements.js";
 import { type Decode, decoderOf } from "./encodings.js";
 import { createLexed, type Lexed, lex } from "./lexer.js";

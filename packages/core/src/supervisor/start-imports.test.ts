@@ -25,5 +25,5 @@ test("a worker without plugins loads the way to native code and no other library
 });
 
 test("the start of the pooler loads what reads the configuration; loggers, metrics and checks of settings come when they are used", () => {
-  expect(packagesBehind("../index.ts")).toEqual(["@pooler/plugin-abi", "koffi", "libpg-query", "smol-toml", "zod"]);
+  expect(packagesBehind("../index.ts")).toEqual(["@pooler/plugin-abi", "koffi", "smol-toml", "zod"]);
 });

@@ -50,9 +50,10 @@ impl ClientRequest {
         let mut frame = started::<sys::ConnectInput>();
         let session = self.session.put_session(&mut frame);
         frame.put_u32(offset_of!(sys::ConnectInput, session), session as u32);
-        for (field, name) in
-            [(offset_of!(sys::ConnectInput, asked_user), "user"), (offset_of!(sys::ConnectInput, asked_database), "database")]
-        {
+        for (field, name) in [
+            (offset_of!(sys::ConnectInput, asked_user), "user"),
+            (offset_of!(sys::ConnectInput, asked_database), "database"),
+        ] {
             let value = self.parameters.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_bytes());
             frame.put_slice(field, value);
         }

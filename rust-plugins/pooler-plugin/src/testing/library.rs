@@ -1,8 +1,8 @@
 //! A plugin's entry points: of a type in this program, or of a shared library on disk.
 
-use crate::{entry, entry_hooks};
 use crate::plugin::Plugin;
 use crate::sys;
+use crate::{entry, entry_hooks};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 
