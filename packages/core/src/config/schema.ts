@@ -265,11 +265,13 @@ export const pluginSchema = z.strictObject({
     allowed: 'a package name such as "@pooler/plugin-read-write-split", or a path that begins with "./", "../" or "/"',
   }),
   on_error: field(z.enum(["fail", "skip"]).default("fail"), {
-    description: "When the plugin itself fails: the statement fails, or the next plugin is asked.",
+    description:
+      "When the plugin itself fails at a statement: the statement fails, or the next plugin is asked. At a client, a server or a row it always fails.",
     changeable: false,
   }),
   config: field(z.record(z.string(), z.unknown()).default({}), {
-    description: "The plugin's own settings, checked against the schema that it brings.",
+    description:
+      "The plugin's own settings, checked against the schema that it brings. A plugin with the hook reload takes others while the pooler runs.",
     changeable: false,
   }),
 });
