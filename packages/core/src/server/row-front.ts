@@ -52,8 +52,9 @@ export class RowFront {
   #simple: readonly (RowHook | null)[] | null = null;
   /** Which statement of the simple query is answered now. */
   #statement = 0;
-  /** The beginning of a message. */
+  /** A message whose end has not come: as much space as it takes, as soon as that is known. */
   #kept: Buffer = nothing;
+  #keptBytes = 0;
   readonly #rows = new MessageWriter(16 << 10);
   /** Rows that the execution at hand has lost. */
   #dropped = 0;
@@ -71,7 +72,7 @@ export class RowFront {
 
   /** It may be taken away. */
   get idle(): boolean {
-    return !this.#reading && this.#kept.length === 0 && !this.#failed;
+    return !this.#reading && this.#keptBytes === 0 && !this.#failed;
   }
 
   /** A unit begins. `simple`: hooks for the statements of a simple query; null for extended messages. */
@@ -82,29 +83,48 @@ export class RowFront {
   }
 
   read(chunk: Buffer, from: number, end: number): void {
-    let start = from;
+    let at = from;
     // It may have come in the middle of what a server says at any time.
-    if (this.#kept.length === 0) while (start < end && !this.#relay.atBoundary) this.#target.pass(chunk, start, ++start);
-    const bytes = this.#kept.length === 0 ? chunk : Buffer.concat([this.#kept, chunk.subarray(start, end)]);
-    const stop = this.#kept.length === 0 ? end : bytes.length;
-    let at = this.#kept.length === 0 ? start : 0;
-    this.#kept = nothing;
+    if (this.#keptBytes === 0) while (at < end && !this.#relay.atBoundary) this.#target.pass(chunk, at, ++at);
     this.#reading = true;
     try {
-      while (stop - at >= HEADER_BYTES) {
-        const length = readInt32(bytes, at + 1);
-        if (length < 4 || length > largestMessageBytes)
-          throw new PoolerError("PROTOCOL_VIOLATION", `the server sent a message of ${length} bytes where a plugin must see it whole`);
-        if (at + 1 + length > stop) break;
-        this.#take(bytes, at, at + 1 + length);
-        at += 1 + length;
+      while (at < end) {
+        if (this.#keptBytes > 0) {
+          at = this.#keep(chunk, at, end);
+          continue;
+        }
+        const stop = end - at < HEADER_BYTES ? Number.POSITIVE_INFINITY : at + 1 + checkLength(readInt32(chunk, at + 1));
+        if (stop > end) {
+          at = this.#keep(chunk, at, end);
+          continue;
+        }
+        this.#take(chunk, at, stop);
+        at = stop;
       }
       this.#flush();
     } finally {
       this.#reading = false;
       this.#rows.reset();
-      this.#kept = at < stop ? Buffer.from(bytes.subarray(at, stop)) : nothing;
     }
+  }
+
+  /** More of a message that comes in pieces; takes it when it is whole. Returns the position behind what was used. */
+  #keep(chunk: Buffer, start: number, end: number): number {
+    const wanted = this.#keptBytes < HEADER_BYTES ? HEADER_BYTES : 1 + readInt32(this.#kept, 1);
+    if (this.#kept.length < wanted) {
+      const larger = Buffer.allocUnsafe(wanted);
+      this.#kept.copy(larger, 0, 0, this.#keptBytes);
+      this.#kept = larger;
+    }
+    const taken = Math.min(wanted - this.#keptBytes, end - start);
+    this.#keptBytes += chunk.copy(this.#kept, this.#keptBytes, start, start + taken);
+    if (this.#keptBytes >= HEADER_BYTES && this.#keptBytes === 1 + checkLength(readInt32(this.#kept, 1))) {
+      const whole = this.#kept;
+      this.#kept = nothing;
+      this.#keptBytes = 0;
+      this.#take(whole, 0, whole.length);
+    }
+    return start + taken;
   }
 
   #take(buffer: Buffer, start: number, end: number): void {
@@ -252,6 +272,12 @@ export class RowFront {
     this.#target.pass(rows.buffer, 0, rows.length);
     rows.reset();
   }
+}
+
+function checkLength(length: number): number {
+  if (length < 4 || length > largestMessageBytes)
+    throw new PoolerError("PROTOCOL_VIOLATION", `the server sent a message of ${length} bytes where a plugin must see it whole`);
+  return length;
 }
 
 export function copyRefusal(plugin: string): PoolerError {
