@@ -14,7 +14,10 @@ use crate::server::Server;
 use crate::sys;
 use std::ffi::c_void;
 
-/// State, input and output of a call; the failure's status when they are none.
+/// State, input and output of a call.
+type Call<'a, P> = (&'a mut State<P>, &'a [u8], &'a mut [u8]);
+
+/// What a call came with; the failure's status when it is none.
 ///
 /// # Safety
 /// `state` came from `create` with the same `P`; `input` and `output` are frames of the given lengths; no other hook of
@@ -25,7 +28,7 @@ unsafe fn arrive<'a, P: Plugin>(
     input_length: u32,
     output: *mut u8,
     output_capacity: u32,
-) -> Result<(&'a mut State<P>, &'a [u8], &'a mut [u8]), sys::Status> {
+) -> Result<Call<'a, P>, sys::Status> {
     // SAFETY: the host gives two frames that do not overlap and belong to this call.
     let (input, output) = unsafe { (frame_in(input, input_length), frame_out(output, output_capacity)) };
     // SAFETY: it was made by `create`; hooks are never re-entered, so this is the only reference.

@@ -166,7 +166,7 @@ test("150 clients with queries of 3 MB each do not fill the memory while they wa
   expect(most).toBeLessThan(150 * megabyte);
   const counts = new Map<unknown, number>();
   for (const result of results) counts.set(result, (counts.get(result) ?? 0) + 1);
-  expect(counts.get("served")).toBeGreaterThan(4);
+  expect(counts.get("served")).toBeGreaterThan(1);
   for (const result of counts.keys()) expect(["served", "53300", "53200"]).toContain(result);
   await expectQuiet("app", 2);
   expect(rowsOf(await (holders[0] as WireClient).query("SELECT 1"))).toEqual([["1"]]);

@@ -63,7 +63,7 @@ export function createSilentLogger(): Logger {
 }
 
 /** How long after its start a process that had nothing to say loads what it would say it with. */
-const loadMs = 1_000;
+const loadMs = 100;
 
 /** pino is loaded with the first line that is written, or a little later. */
 class PinoLogger implements Logger {
@@ -109,11 +109,24 @@ class PinoLogger implements Logger {
   }
 
   #log(level: LogLevel, fields: LogFields, message: string): void {
-    if (this.isEnabled(level)) this.#target()[level](redact(fields, 0), hideInText(message));
+    if (!this.isEnabled(level)) return;
+    let target: Pino;
+    try {
+      target = this.#target();
+    } catch {
+      // Without a free descriptor, most likely: what there is to say must not end the process that says it.
+      writeToStandardError(`${JSON.stringify({ level, time: new Date().toISOString(), msg: hideInText(message) })}\n`);
+      return;
+    }
+    target[level](redact(fields, 0), hideInText(message));
   }
 
   load(): void {
-    this.#target();
+    try {
+      this.#target();
+    } catch {
+      // The first line tries again.
+    }
   }
 
   #target(): Pino {
