@@ -176,7 +176,8 @@ class PoolerSupervisor implements Supervisor {
       "pooler is ready",
     );
     // Nobody has waited for them; now, rather than when they are needed: by then an update may have put other versions there.
-    await Promise.all([this.#openConsole(), import("../config/changes.js")]);
+    // The start is over, though: a signal that comes meanwhile stops a pooler that has clients. Who needs them later says what is wrong.
+    Promise.all([this.#openConsole(), import("../config/changes.js")]).catch(() => {});
   }
 
   reload(): Promise<Reloaded> {
