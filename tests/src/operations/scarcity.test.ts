@@ -86,9 +86,27 @@ describe.runIf(onSockets)("one byte at a time, both ways", () => {
   });
 });
 
-// With streams the worker ends when it runs out of descriptors, and another takes its place.
-describe.runIf(onSockets)("too few descriptors", () => {
-  test("who is connected is served, nothing spins, and whoever waits is let in as soon as there is room", async () => {
+describe.runIf(process.platform === "linux")("too few descriptors", () => {
+  test("a worker without any is asked how it is, and serves who is connected", async () => {
+    const config = trustingConfig(direct(), { databases: { app: { pool_size: 2 } } });
+    const pooler = await startPooler({ config: { ...config, metrics: { port: 0 } } });
+    const [worker = 0] = workerPids(pooler);
+    const early = await connectWire({ port: pooler.port });
+    await early.login({ user: "app", database: "app" });
+    await early.query("SELECT 1");
+    // Fewer than are open: whatever the worker opens from now on fails.
+    execFileSync("prlimit", ["--pid", String(worker), "--nofile=3:3"]);
+    const metrics = await (await fetch(pooler.metricsUrl ?? "")).text();
+    expect(metrics).toMatch(/^pooler_worker_info\{worker="1",/m);
+    expect(typesOf(await early.query("SELECT 1"))).toBe("TDCZ");
+    expect(workerPids(pooler)).toEqual([worker]);
+    expect(pooler.log.filter(({ event }) => event === "worker gone")).toEqual([]);
+    early.reset();
+    await pooler.stop();
+  });
+
+  // Under Node's streams it is libuv that deals with it: it closes those who wait.
+  test.runIf(onSockets)("who is connected is served, nothing spins, and whoever waits is let in as soon as there is room", async () => {
     const pooler = await startPooler({ config: trustingConfig(direct(), { databases: { app: { pool_size: 2 } } }) });
     const [worker = 0] = workerPids(pooler);
     const early = await connectWire({ port: pooler.port });

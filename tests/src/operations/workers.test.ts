@@ -1,4 +1,6 @@
 // Several workers as one pooler: one of them dies or is replaced, cancel requests reach the wrong one.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { query } from "@pooler/embedded-cluster";
 import pg from "pg";
@@ -22,6 +24,22 @@ async function login(pooler: Pooler): Promise<WireClient> {
   return client;
 }
 
+/** The process that serves most clients; where connections are accepted by whoever is first, another one may have none. */
+async function busiestWorker(pooler: Pooler): Promise<number> {
+  const console = await openConsole(pooler);
+  const workers = await console.run("SHOW WORKERS");
+  console.end();
+  workers.sort((a, b) => Number(b["clients"]) - Number(a["clients"]));
+  return Number(workers[0]?.["pid"]);
+}
+
+/** How long it takes now to run an empty program. */
+async function startOfNodeMs(): Promise<number> {
+  const from = performance.now();
+  await once(spawn(process.execPath, ["-e", ""], { stdio: "ignore" }), "exit");
+  return performance.now() - from;
+}
+
 describe("three workers", () => {
   let pooler: Pooler;
 
@@ -33,7 +51,7 @@ describe("three workers", () => {
     expect(await pooler.stop()).toBe(0);
   });
 
-  test("one is killed under load: its clients lose their connection, the others notice nothing, another takes its place soon", async () => {
+  test("one is killed under load: its clients lose their connection, the others notice nothing, another takes its place within a second", async () => {
     const load = startLoad({ url: pooler.url(), clients: 30, round: async (client) => void (await client.query("SELECT 1")) });
     await load.more(300);
     // Whoever connects meanwhile may have to wait, but is never refused.
@@ -51,14 +69,16 @@ describe("three workers", () => {
         await client.end().catch(() => {});
       }
     })();
-    const [victim] = workerPids(pooler);
+    const victim = await busiestWorker(pooler);
     const from = pooler.log.length;
+    const nodeMs = await startOfNodeMs();
     const killedAt = performance.now();
-    process.kill(victim as number, "SIGKILL");
+    process.kill(victim, "SIGKILL");
     const gone = await pooler.untilLog(({ event }) => event === "worker gone", from);
     expect(gone).toMatchObject({ level: "error", signal: "SIGKILL", pid: victim });
     await pooler.untilLog(({ event }) => event === "worker ready", from);
-    expect(performance.now() - killedAt).toBeLessThan(5_000);
+    // A second; more only where Node itself takes long to start, beside this load and whatever else the machine does.
+    expect(performance.now() - killedAt).toBeLessThan(Math.max(1_000, 10 * nodeMs));
     await load.more(300);
     isOver = true;
     await Promise.all([knocking, load.stop()]);

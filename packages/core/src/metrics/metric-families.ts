@@ -127,10 +127,11 @@ export const metricFamilies: readonly MetricFamily[] = [
     help: "Memory of each process.",
     type: "gauge",
     labels: ["process"],
-    samples: (view) => [
-      { labels: { process: "supervisor" }, value: view.supervisorMemoryBytes },
-      ...view.snapshots.map(({ worker, memoryBytes }) => ({ labels: { process: `worker-${worker}` }, value: memoryBytes })),
-    ],
+    samples: (view) =>
+      [
+        { process: "supervisor", bytes: view.supervisorMemoryBytes },
+        ...view.snapshots.map(({ worker, memoryBytes }) => ({ process: `worker-${worker}`, bytes: memoryBytes })),
+      ].flatMap(({ process, bytes }) => (bytes === null ? [] : [{ labels: { process }, value: bytes }])),
   },
   {
     name: "pooler_clients",

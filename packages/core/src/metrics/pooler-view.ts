@@ -9,7 +9,7 @@ export interface PoolerView {
   /** Milliseconds since 1970. */
   readonly atMs: number;
   readonly startedAtMs: number;
-  readonly supervisorMemoryBytes: number;
+  readonly supervisorMemoryBytes: number | null;
   readonly workers: readonly WorkerStatus[];
   readonly workerRestarts: number;
   readonly snapshots: readonly WorkerSnapshot[];

@@ -85,7 +85,8 @@ export interface WorkerSnapshot {
   readonly worker: number;
   readonly processId: number;
   readonly startedAtMs: number;
-  readonly memoryBytes: number;
+  /** Null when the system did not tell. */
+  readonly memoryBytes: number | null;
   /** The engine that its connections go through. */
   readonly io: "streams" | "sockets";
   readonly clients: readonly ClientSnapshot[];

@@ -6,6 +6,7 @@ import type { Console } from "../admin/console.js";
 import { type Clock, createClock } from "../base/clock.js";
 import { invariant, PoolerError } from "../base/errors.js";
 import { createLogger, type Logger } from "../base/logger.js";
+import { residentMemoryBytes } from "../base/resident-memory.js";
 import { createSharedPage } from "../base/shared-page.js";
 import type { PoolerConfig } from "../config/types.js";
 import { type CounterLedger, createCounterLedger } from "../metrics/counter-ledger.js";
@@ -292,7 +293,7 @@ class PoolerSupervisor implements Supervisor {
       version: this.#version,
       atMs: this.#clock.wallMs(),
       startedAtMs: this.#startedAtMs,
-      supervisorMemoryBytes: process.memoryUsage.rss(),
+      supervisorMemoryBytes: residentMemoryBytes(),
       workers: this.#workerStatuses(),
       workerRestarts: this.#fleet.restarts,
       snapshots,

@@ -1,5 +1,6 @@
 // A worker's state as the supervisor asks for it, for console and metrics.
 import { performance } from "node:perf_hooks";
+import { residentMemoryBytes } from "../base/resident-memory.js";
 import type { PluginChain } from "../plugins/types.js";
 import type { Database } from "../pool/database.js";
 import type { HostPool } from "../pool/host-pool.js";
@@ -50,7 +51,7 @@ export function takeSnapshot(source: SnapshotSource, detail: boolean): WorkerSna
     worker: source.worker,
     processId: process.pid,
     startedAtMs: source.startedAtMs,
-    memoryBytes: process.memoryUsage.rss(),
+    memoryBytes: residentMemoryBytes(),
     io: context.engine.name,
     clients: detail ? [...clients.sessions.values()].map((session) => clientOf(session, wallMinusNowMs, context)) : [],
     clientCounts: [...counts.values()] satisfies ClientCount[],
