@@ -1,0 +1,3 @@
+module example.com/query-counts
+
+go 1.21
