@@ -22,28 +22,28 @@ test("isValid(): a statement without text", async () => {
   expect(shortly(await client.until("Z"))).toBe("1 2 n I Z(I)");
 });
 
-test("prepareThreshold=-1: BEGIN comes with a statement that is only described, then runs", async () => {
+test.each([0, 1])("prepareThreshold=-1: BEGIN comes with a statement that is only described, then runs on shard %i", async (shard) => {
   const client = await rig.client("app");
-  const text = "SELECT word FROM drivers_jdbc WHERE id = $1";
+  const text = `SELECT word, ${shard} FROM drivers_jdbc WHERE id = $1`;
   client.send(...begin, parse({ name: "S_2", text, types: [20] }), describe({ type: "S", name: "S_2" }), sync());
-  expect(shortly(await client.until("Z"))).toBe("1 2 C(BEGIN) 1 t(20) T(word:25) Z(T)");
-  client.send(bind({ statement: "S_2", values: [String(rig.keyOf(0))] }), execute(), sync());
-  expect(rowsOf(await client.until("Z"))).toEqual([[`word ${rig.keyOf(0)}`]]);
+  expect(shortly(await client.until("Z"))).toBe("1 2 C(BEGIN) 1 t(20) T(word:25, ?column?:23) Z(T)");
+  client.send(bind({ statement: "S_2", values: [String(rig.keyOf(shard))] }), execute(), sync());
+  expect(rowsOf(await client.until("Z"))).toEqual([[`word ${rig.keyOf(shard)}`, String(shard)]]);
   expect(shortly(await client.query("COMMIT"))).toBe("C(COMMIT) Z(I)");
 });
 
-test("prepareThreshold=-1: the description began the transaction on the first shard, so that a key of another one is refused", async () => {
+test("prepareThreshold=-1: what is sent ahead goes to the shard of its key, and COMMIT may come with a description, too", async () => {
   const client = await rig.client("app");
-  client.send(
-    ...begin,
-    parse({ name: "S_2", text: "SELECT word FROM drivers_jdbc WHERE id = $1", types: [20] }),
-    describe({ type: "S", name: "S_2" }),
-    sync(),
-  );
-  await client.until("Z");
+  const text = "SELECT word, 'ahead' FROM drivers_jdbc WHERE id = $1";
+  client.send(...begin, parse({ name: "S_2", text, types: [20] }), describe({ type: "S", name: "S_2" }), sync());
   client.send(bind({ statement: "S_2", values: [String(rig.keyOf(1))] }), execute(), sync());
-  expect(errorIn(await client.until("Z"))).toMatchObject({ C: "25001" });
+  expect(shortly(await client.until("Z"))).toBe("1 2 C(BEGIN) 1 t(20) T(word:25, ?column?:25) Z(T)");
+  expect(rowsOf(await client.until("Z"))).toEqual([[`word ${rig.keyOf(1)}`, "ahead"]]);
   expect(shortly(await client.query("ROLLBACK"))).toBe("C(ROLLBACK) Z(I)");
+  const end = [parse({ name: "S_3", text: "COMMIT" }), bind({ statement: "S_3" }), execute()];
+  await client.query("BEGIN");
+  client.send(...end, parse({ name: "S_4", text: "SELECT 4 AS four" }), describe({ type: "S", name: "S_4" }), sync());
+  expect(shortly(await client.until("Z"))).toBe("1 2 C(COMMIT) 1 t() T(four:23) Z(I)");
 });
 
 test("prepareThreshold=-1: a statement that cannot be described makes the transaction fail", async () => {

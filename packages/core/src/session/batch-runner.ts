@@ -137,6 +137,11 @@ export class BatchRunner {
     this.session.database.counters.clientParses += batch.parses;
     this.session.database.counters.binds += batch.binds;
     if (toServer) {
+      if (batch.answering) {
+        // Its beginning was answered here.
+        this.session.sendReply();
+        batch.answering = false;
+      }
       this.#start(batch);
       return;
     }

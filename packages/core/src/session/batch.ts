@@ -176,6 +176,15 @@ export class Batch {
     return op;
   }
 
+  /** The first `count` messages have been answered: the batch begins behind them. */
+  dropOps(count: number): void {
+    const dropped = this.ops.splice(0, count);
+    for (const op of dropped) op.clear();
+    this.ops.push(...dropped);
+    this.opCount -= count;
+    this.start = this.ops[0]?.start ?? this.end;
+  }
+
   /** It has to wait: from now on its bytes are its own. `surrendered`: the buffer that they are in is, too. */
   keep(memory: MessageMemory, surrendered: boolean): void {
     const length = this.end - this.start;

@@ -2,11 +2,10 @@
 // answered here, refused, or given a route.
 import { isAscii } from "node:buffer";
 import { PoolerError } from "../base/errors.js";
-import { writeEmpty, writeParameterDescription } from "../protocol/backend.js";
-import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
+import { writeEmpty } from "../protocol/backend.js";
+import { Backend, Frontend, HEADER_BYTES } from "../protocol/codes.js";
 import { cstringEnd } from "../protocol/frontend.js";
 import { readInt32 } from "../protocol/message-writer.js";
-import type { GlobalStatement } from "../server/global-statement.js";
 import { decoderOf } from "../sql/encodings.js";
 import { Command, isSchemaCommand, LexFlag } from "../sql/lexer.js";
 import { parseBegin } from "../sql/transaction-statements.js";
@@ -14,7 +13,8 @@ import { askContext, isRoutable } from "./asking.js";
 import { type Batch, type Op, REFUSED } from "./batch.js";
 import type { ClientStatement, StatementInfo } from "./client-statements.js";
 import { judgeHazards } from "./hazards.js";
-import { answeredLocally, type HoldState, holdState, refuseDeallocate, runLocally } from "./local-statements.js";
+import { beginsLocally, infoOf, runsLocally, trimmed } from "./local-batch.js";
+import { refuseDeallocate } from "./local-statements.js";
 import type { Session } from "./session.js";
 import { effectsOfCalls, noEffects, type ParameterValues } from "./session-effects.js";
 import { showExtended } from "./show-extended.js";
@@ -28,6 +28,7 @@ export function planExtended(session: Session, batch: Batch): boolean {
     readMessages(session, batch);
     if (session.context.router?.chain.wantsEveryStatement) show(session, batch);
     if (runsLocally(session, batch)) return false;
+    beginsLocally(session, batch);
     if (session.held?.failed) throw session.held.failure();
     return route(session, batch);
   } catch (error) {
@@ -184,131 +185,11 @@ function shown(session: Session, bytes: string): string {
   return decoderOf(session.encoding)?.(name) ?? name.toString("utf8");
 }
 
-/** Nothing in the batch needs a server: transaction control that is held, a lone Sync, Close of statements. */
-function runsLocally(session: Session, batch: Batch): boolean {
-  if (!session.transactionMode || session.batchOpen || batch.refusal !== null) return false;
-  let state: HoldState = holdState(session);
-  for (let i = 0; i < batch.opCount; i++) {
-    const op = batch.ops[i] as Op;
-    const info = infoOf(op);
-    if (op.local !== null && op.type !== Frontend.PARSE) return false; // a plugin answers it
-    switch (op.type) {
-      case Frontend.PARSE:
-        if (op.local !== null) break;
-        // A text that a server of this database has taken before needs no server to be prepared: its first use does.
-        if (session.status !== TransactionStatus.FAILED && session.database.knownStatements.has(op.global as GlobalStatement)) break;
-        if (info === null || !isLocal(session, state, info)) return false;
-        break;
-      case Frontend.DESCRIBE:
-        // What is bound in this batch, so far, is local.
-        if (info === null ? boundTo(batch, op.portal, i) === null : !isLocal(session, state, info)) return false;
-        break;
-      case Frontend.BIND: {
-        const next = info === null ? null : localState(session, state, info);
-        // A portal that is run in a later batch must be there, then; one that is run twice is the server's to refuse.
-        if (next === null || !isRunOnce(batch, op.portal, i) || !isBare(session, batch, op)) return false;
-        op.held = true;
-        break;
-      }
-      case Frontend.EXECUTE: {
-        const bound = boundTo(batch, op.portal, i);
-        const run = bound === null ? null : infoOf(bound);
-        const next = run === null ? null : localState(session, state, run);
-        if (next === null) return false;
-        state = next;
-        break;
-      }
-      case Frontend.CLOSE:
-        if (op.statement === null && op.portal !== "" && session.server !== null) return false;
-        break;
-    }
-  }
-  writeLocalReplies(session, batch);
-  return true;
-}
-
-/** Does the statement, if it were run, need no server? Then preparing it does not either. */
-function isLocal(session: Session, state: HoldState, info: StatementInfo): boolean {
-  return localState(session, state, info) !== null;
-}
-
-function localState(session: Session, state: HoldState, info: StatementInfo): HoldState | null {
-  return info.count === 1 ? answeredLocally(session, state, info.command, () => trimmed(info)) : null;
-}
-
-function trimmed(info: StatementInfo): string {
-  return info.global.sql.latin1Slice().replace(/;\s*$/, "").trim();
-}
-
-function isRunOnce(batch: Batch, portal: string, after: number): boolean {
-  let count = 0;
-  for (let i = after + 1; i < batch.opCount; i++) {
-    const op = batch.ops[i] as Op;
-    if (op.portal !== portal) continue;
-    if (op.type === Frontend.BIND) break;
-    if (op.type === Frontend.EXECUTE) count++;
-  }
-  return count === 1;
-}
-
-/** A Bind without parameters. */
-function isBare(session: Session, batch: Batch, op: Op): boolean {
-  if (op.parameters !== null) return op.parameters.values.length === 0;
-  const { bind } = session.context;
-  bind.readNames(batch.buffer, op.start + HEADER_BYTES, op.end);
-  bind.readParameters(batch.buffer, op.end, []);
-  return bind.count === 0;
-}
-
-function boundTo(batch: Batch, portal: string, before: number): Op | null {
-  for (let i = before - 1; i >= 0; i--) {
-    const op = batch.ops[i] as Op;
-    if (op.type === Frontend.BIND && op.portal === portal) return op;
-  }
-  return null;
-}
-
-function writeLocalReplies(session: Session, batch: Batch): void {
-  const to = session.context.reply;
-  batch.answering = true;
-  for (let i = 0; i < batch.opCount; i++) {
-    const op = batch.ops[i] as Op;
-    switch (op.type) {
-      case Frontend.PARSE:
-        writeEmpty(to, Backend.PARSE_COMPLETE);
-        op.changes = false; // it stands, whatever fails behind it
-        break;
-      case Frontend.BIND:
-        writeEmpty(to, Backend.BIND_COMPLETE);
-        break;
-      case Frontend.DESCRIBE:
-        if (op.statement !== null) writeParameterDescription(to, []);
-        writeEmpty(to, Backend.NO_DATA);
-        break;
-      case Frontend.EXECUTE: {
-        const info = infoOf(boundTo(batch, op.portal, i) as Op) as StatementInfo;
-        runLocally(session, info.command, trimmed(info), to);
-        break;
-      }
-      case Frontend.CLOSE:
-        if (op.statement === null) session.localPortals?.delete(op.portal);
-        writeEmpty(to, Backend.CLOSE_COMPLETE);
-        op.changes = false;
-        break;
-    }
-  }
-}
-
 function show(session: Session, batch: Batch): void {
   let executions = 0;
   for (let i = 0; i < batch.opCount; i++) if (batch.ops[i]?.type === Frontend.BIND) executions++;
   showExtended(session, batch, askContext(session, true, executions > 1));
   batch.shown = true;
-}
-
-/** The statement that is meant, as plugins made it; null: nobody here knows it. */
-function infoOf(op: Op): StatementInfo | null {
-  return op.rewritten ?? op.statement?.info ?? null;
 }
 
 /** What a Bind runs; null: a plugin answers it, or nobody here knows. */
