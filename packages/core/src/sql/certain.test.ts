@@ -33,6 +33,7 @@ describe("texts that differ in nothing but values are one", () => {
     ["SELECT $1, a", "SELECT $17, a"],
     ["SELECT a -- one\n, b", "/* two /* nested */ */ SELECT a, b ; ; -- three"],
     ["SELECT a+b", "SELECT a + b"],
+    ['SELECT a"b"', 'SELECT a "b"'],
   ])("%s = %s", (one, other) => {
     expect(normalized(one)).not.toBeNull();
     expect(normalized(one)).toBe(normalized(other));
@@ -45,6 +46,9 @@ describe("texts that differ in nothing but values are one", () => {
     ['SELECT "A"', 'SELECT "a"'],
     ['SELECT "a""b"', 'SELECT "a" "b"'],
     ["SELECT a - - b", "SELECT a + b"],
+    ["SELECT a @ -b", "SELECT a @-b"],
+    ["SELECT $1", "SELECT 1"],
+    ["SELECT $1, 'a'", "SELECT $1"],
     ["SELECT 1 x", "SELECT 1"],
   ])("%s ≠ %s", (one, other) => {
     expect(normalized(one)).not.toBe(normalized(other));
@@ -56,6 +60,7 @@ describe("texts that differ in nothing but values are one", () => {
     'SELECT "a',
     "SELECT $$a",
     "SELECT 1 /* a",
+    "SELECT E'\\'",
     "",
     " ; ",
     "-- nothing",
@@ -65,14 +70,27 @@ describe("texts that differ in nothing but values are one", () => {
     "SELECT 1_000",
     "SELECT 1e",
     "SELECT $1a",
+    "SELECT $ 1",
+    "SELECT 1..2",
     'SELECT U&"\\0061"',
     "SELECT \x01",
     "SELECT a\\b",
     "SELECT {a}",
     `SELECT ${"'x', ".repeat(10_000)}1`,
     `SELECT ${"a, ".repeat(3_000)}1`,
+    `a${"+a".repeat(2_047)}+1`,
   ])("what is not one statement, or not certain in its tokens, is none: %j", (sql) => {
     expect(normalized(sql)).toBeNull();
+  });
+
+  test("texts of different kinds have different hashes", () => {
+    const hashes = Array.from({ length: 100 }, (_, i) => {
+      const out = createNormalized();
+      const text = Buffer.from(`SELECT column_${i} FROM t`);
+      normalize(text, 0, text.length, out);
+      return out.hash;
+    });
+    expect(new Set(hashes).size).toBeGreaterThan(95);
   });
 });
 
@@ -84,7 +102,7 @@ describe("certain", () => {
     "SELECT * FROM a JOIN b USING (id) LEFT JOIN (SELECT 1 AS x) c ON (a.x = c.x) WHERE NOT (a.y IN (1, 2) OR EXISTS (SELECT 1))",
     'SELECT coalesce(a, 1), greatest(a, b), lower(c), "lower"(c), pg_catalog.upper(d), extract(year from e), substring(f from 1 for 2)',
     "SELECT a::int, b::numeric(10,2), c::timestamp with time zone, d::pg_catalog.text, e::int[], CAST(f AS varchar(5)), g[1:2]",
-    "SELECT date '2001-01-01', interval '1 day', timestamp '2001-01-01', double precision '1.5', N'x'",
+    "SELECT date '2001-01-01', interval '1 day', timestamp '2001-01-01', double precision '1.5'",
     "SELECT row_number() OVER (PARTITION BY a ORDER BY b ROWS 5 PRECEDING), sum(x) FILTER (WHERE y) OVER w FROM t WINDOW w AS (ORDER BY z)",
     "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FROM t",
     "SELECT a FROM t WHERE b = -5 AND c <> -1 AND d LIKE ('a' || $1) AND e ->> 'x' = 'y' AND f @> '{}'",
@@ -106,6 +124,10 @@ describe("certain", () => {
     "SELECT current_user, current_timestamp, current_setting('x')",
     "SELECT a FROM t TABLESAMPLE bernoulli (5)",
     "SELECT x.* FROM t x WHERE (x).* IS NOT NULL",
+    "SELECT a FROM t WHERE b=-5",
+    "SELECT a LIKE ('b'), like('a', 'b')",
+    "SELECT * FROM json_to_record($1) AS x (a int, b numeric(10, 2), c timestamp with time zone)",
+    "INSERT INTO t SELECT * FROM jsonb_to_recordset($1) AS (a text, b int[])",
   ])("%s", (sql) => {
     expect(doubt(sql)).toBe("NONE");
   });
@@ -142,6 +164,8 @@ describe("not certain", () => {
     "TRUNCATE t",
     "SHOW all",
     "VACUUM",
+    '"select" 1',
+    "SELECT :a",
   ])("%s", (sql) => {
     expect(doubt(sql)).toBe("KIND");
   });
@@ -190,8 +214,22 @@ describe("not certain", () => {
     'SELECT "My Function"(1)',
     "SELECT app.lower('x')",
     "SELECT a.b.lower('x')",
-    "SELECT filter(1), over(2), by(3), set(4)",
+    "SELECT app.pg_catalog.lower('x')",
+    'SELECT "coalesce"(1)',
+    'SELECT "int"(1)',
+    "SELECT my_function(1) IN (SELECT 1)",
+    "SELECT * FROM json_to_record($1) AS x (a int, b yourtype)",
+    "SELECT * FROM pg_catalog.json_to_recordset($1) AS (a yourtype, b int)",
+    "SELECT json_to_record($1)",
+    "SELECT filter(1)",
+    "SELECT over(2)",
+    "SELECT by(3)",
+    "SELECT set(4)",
+    "SELECT rollup(1)",
+    "SELECT sets(1)",
+    "SELECT materialized(1)",
     "SELECT ilike(1, 2)",
+    "SELECT 1 + ilike(1, 2)",
     "SELECT join(1)",
     "SELECT conflict(1)",
     "SELECT cube(1)",
@@ -201,11 +239,21 @@ describe("not certain", () => {
     "SELECT a::yourtype",
     "SELECT CAST(a AS yourtype)",
     "SELECT CAST(a AS app.int)",
+    "SELECT CAST(a AS yourtype(3))",
+    'SELECT a::"int"',
+    "SELECT a::pg_catalog.text.x",
     "SELECT yourtype 'x'",
+    "SELECT yourtype 'x', 1",
+    "SELECT yourtype 'x' preceding",
+    "SELECT app.int '5'",
+    "SELECT a.5",
     "SELECT app.yourtype 'x'",
     "SELECT json_value(a, '$' RETURNING yourtype)",
     "SELECT (row).name FROM t",
     "SELECT XMLSERIALIZE(CONTENT a AS yourtype)",
+    "SELECT treat(a AS yourtype)",
+    "SELECT * FROM json_table('[]', '$[*]' COLUMNS (a yourtype PATH '$'))",
+    "SELECT * FROM xmltable('/a' PASSING x COLUMNS b yourtype)",
     "SELECT 'a' UESCAPE '!'",
     "INSERT INTO t VALUES (nextval('s'))",
     "INSERT INTO t (a) VALUES (f(1))",
@@ -225,6 +273,10 @@ describe("not certain", () => {
   test("what the configuration excludes by schema and name stays allowed elsewhere", () => {
     expect(doubt("SELECT * FROM secret")).toBe("NONE");
   });
+});
+
+test("what is no text of normalize() is not certain", () => {
+  expect(certaintyOf("select {", rules).doubt).toBe(Doubt.KIND);
 });
 
 describe("relations", () => {
@@ -247,6 +299,30 @@ describe("relations", () => {
     ["DELETE FROM ONLY t USING u, v", ["t", "u", "v"]],
     ["MERGE INTO t USING s ON true WHEN MATCHED THEN UPDATE SET a = 1", ["t", "s"]],
     ["SELECT * FROM t WHERE a = 1 UNION SELECT * FROM u", ["t", "u"]],
+    ["SELECT * FROM ((a CROSS JOIN b) CROSS JOIN c)", ["a", "b", "c"]],
+    ["SELECT * FROM t, (a CROSS JOIN b), c", ["t", "a", "b", "c"]],
+    ["SELECT * FROM a JOIN (b CROSS JOIN c) ON true", ["a", "b", "c"]],
+    ["SELECT a FROM t ORDER BY a USING <, b", ["t"]],
+    ["SELECT a.table FROM t", ["t"]],
+    ["WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT * FROM r", []],
+    // The query of a name is not there before its end, unless it is recursive, and its rows cannot be changed.
+    ["WITH t AS (SELECT * FROM t WHERE a) SELECT * FROM t", ["t"]],
+    ["WITH a AS (SELECT * FROM b), b AS (SELECT * FROM a) SELECT * FROM a, b", ["b"]],
+    ["WITH t AS (SELECT 1) INSERT INTO t SELECT * FROM t", ["t"]],
+    ["WITH t AS (SELECT 1) UPDATE t SET a = 1", ["t"]],
+    ["WITH t AS (SELECT 1) DELETE FROM t", ["t"]],
+    ["WITH t AS (SELECT 1) SELECT * FROM app.t", ["app.t"]],
+    ["SELECT * FROM ONLY (t)", ["t"]],
+    ["UPDATE ONLY (t) SET a = 1", ["t"]],
+    // Words that may be names.
+    ["UPDATE set SET a = 1", ["set"]],
+    ["SELECT * FROM values, t", ["values", "t"]],
+    ["SELECT * FROM a set, b values, c", ["a", "b", "c"]],
+    ["SELECT * FROM a JOIN b ON CASE WHEN a.x THEN b.y END, c", ["a", "b", "c"]],
+    ["SELECT * FROM (VALUES (1, 2), (3, 4)) AS v (a, b), t", ["t"]],
+    ["INSERT INTO t SELECT * FROM u ON CONFLICT (a) DO UPDATE SET a = 1, b = 2", ["t", "u"]],
+    ["MERGE INTO t USING s ON true WHEN MATCHED THEN UPDATE SET a = 1, b = 2", ["t", "s"]],
+    ["MERGE INTO t USING s ON true WHEN NOT MATCHED THEN INSERT VALUES (1, s.b)", ["t", "s"]],
   ])("%s: %j", (sql, relations) => {
     expect(certain(sql).relations).toEqual(relations);
   });
@@ -255,6 +331,12 @@ describe("relations", () => {
     "SELECT * FROM (WITH q AS (SELECT 1) SELECT * FROM q) x",
     "SELECT * FROM ROWS FROM (generate_series(1, 2)) x",
     "SELECT * FROM a.b.c",
+    "SELECT * FROM t, a.b.c",
+    "SELECT 1)",
+    'SELECT * FROM "a.b"',
+    "WITH RECURSIVE r(n) AS (SELECT 1) CYCLE n SET c USING p SELECT * FROM r",
+    "WITH RECURSIVE r(n) AS (SELECT 1) SEARCH DEPTH FIRST BY n SET c SELECT * FROM r",
+    "SELECT * FROM (WITH t AS (SELECT 1) SELECT * FROM t) x",
   ])("%s: they cannot be told", (sql) => {
     expect(certain(sql).relations).toBeNull();
   });

@@ -57,7 +57,6 @@ const notCallsBehind: ReadonlyMap<string, (before: CertainToken | undefined) => 
   ["materialized", (before) => isWord(before, "as") || isWord(before, "not")],
   ["filter", (before) => isSymbol(before, ")")],
   ["over", (before) => isSymbol(before, ")")],
-  ["like", (before) => isOperand(before) || isWord(before, "not")],
   ["ilike", (before) => isOperand(before) || isWord(before, "not")],
   ["join", (before) => isOperand(before) || joinWords.has(before?.text ?? "")],
 ]);
@@ -77,7 +76,10 @@ txid_snapshot uuid varbit varchar xid xid8 xml
 const typeWords = set("varying precision zone");
 
 /** Words, beside those before a parenthesis, that may stand before a literal. */
-const beforeValues = set("asc by desc escape for ilike is isnull like notnull similar n");
+const beforeValues = set("asc by desc escape for ilike is isnull like notnull similar");
+
+/** What a window's frame may begin with. */
+const frameWords = set("rows range groups");
 
 /** Operators that PostgreSQL brings. */
 const knownOperators = set(`
@@ -87,6 +89,9 @@ const knownOperators = set(`
 
 /** They are harmless, and whoever waits behind them is not. */
 const slowFunctions = set("pg_sleep pg_sleep_for pg_sleep_until");
+
+/** What they return is said behind them, as columns with types. */
+const recordFunctions = set("json_to_record json_to_recordset jsonb_to_record jsonb_to_recordset");
 
 /** Samples of TABLESAMPLE, and what the grammar itself calls. */
 const grammarFunctions = set(
@@ -168,14 +173,6 @@ class Doubter {
         return this.#openers.at(-1) === "cast" && !this.#isKnownType(i + 1) ? Doubt.FUNCTION : Doubt.NONE;
       case "returning":
         return this.#openers.at(-1)?.startsWith("json_") && !this.#isKnownType(i + 1) ? Doubt.FUNCTION : Doubt.NONE;
-      // Both make names that are written nowhere; the rest of the XML functions call what they are given.
-      case "uescape":
-      case "operator":
-      case "xmlserialize":
-      case "treat":
-      case "json_table":
-      case "xmltable":
-        return Doubt.FUNCTION;
       default:
         return word.startsWith("pg_temp") ? Doubt.EXCLUDED : Doubt.NONE;
     }
@@ -216,6 +213,7 @@ class Doubter {
   /** The name at `i` stands before a parenthesis. */
   #isHarmlessCall(i: number, token: CertainToken): boolean {
     const name = token.text;
+    if (recordFunctions.has(name) && !this.#hasKnownColumns(i + 1)) return false;
     const before = this.#tokens[i - 1];
     if (isSymbol(before, ".")) {
       const schema = this.#tokens[i - 2]?.text ?? "";
@@ -228,7 +226,7 @@ class Doubter {
     if (isKnownFunction(name) || (token.kind === "word" && (knownTypes.has(name) || typeWords.has(name) || grammarFunctions.has(name))))
       return true;
     // … AS alias (columns)
-    if (isWord(before, "as") && this.#openers.at(-1) !== "cast") return true;
+    if (isWord(before, "as")) return true;
     return this.#isColumnList(i) || this.#isWithQuery(i);
   }
 
@@ -236,28 +234,48 @@ class Doubter {
   #isColumnList(i: number): boolean {
     let at = i - 1;
     while (isSymbol(this.#tokens[at], ".")) at -= 2;
-    return isWord(this.#tokens[at], "into") && isWord(this.#tokens[at - 1], "insert");
+    return isWord(this.#tokens[at], "into");
+  }
+
+  /** function(…) AS alias (column type, …), the parenthesis of the call being at `open`. */
+  #hasKnownColumns(open: number): boolean {
+    let at = this.#behindParenthesis(open);
+    if (isWord(this.#tokens[at], "as")) at++;
+    if (!isSymbol(this.#tokens[at], "(")) at++; // the alias
+    if (!isSymbol(this.#tokens[at], "(")) return false;
+    const behind = this.#behindParenthesis(at);
+    for (at++; at < behind; at++) {
+      if (!this.#isKnownType(at + 1)) return false;
+      for (let depth = 0; at < behind - 1 && (depth > 0 || !isSymbol(this.#tokens[at], ",")); at++) {
+        if (isSymbol(this.#tokens[at], "(")) depth++;
+        else if (isSymbol(this.#tokens[at], ")")) depth--;
+      }
+    }
+    return true;
+  }
+
+  /** Behind the parenthesis that closes the one at `open`. */
+  #behindParenthesis(open: number): number {
+    let depth = 0;
+    for (let at = open; at < this.#tokens.length; at++) {
+      if (isSymbol(this.#tokens[at], "(")) depth++;
+      else if (isSymbol(this.#tokens[at], ")") && --depth === 0) return at + 1;
+    }
+    return this.#tokens.length;
   }
 
   /** WITH name (columns) AS (SELECT …): a list of columns with types begins with no such word. */
   #isWithQuery(i: number): boolean {
-    let depth = 0;
-    for (let at = i + 1; at < this.#tokens.length; at++) {
-      const token = this.#tokens[at];
-      if (isSymbol(token, "(")) depth++;
-      else if (isSymbol(token, ")") && --depth === 0) {
-        let open = at + 2;
-        if (isWord(this.#tokens[open], "not")) open++;
-        if (isWord(this.#tokens[open], "materialized")) open++;
-        const inner = this.#tokens[open + 1];
-        return (
-          isWord(this.#tokens[at + 1], "as") &&
-          isSymbol(this.#tokens[open], "(") &&
-          (isWord(inner, "select") || isWord(inner, "with") || isWord(inner, "table"))
-        );
-      }
-    }
-    return false;
+    const behind = this.#behindParenthesis(i + 1);
+    let open = behind + 1;
+    if (isWord(this.#tokens[open], "not")) open++;
+    if (isWord(this.#tokens[open], "materialized")) open++;
+    const inner = this.#tokens[open + 1];
+    return (
+      isWord(this.#tokens[behind], "as") &&
+      isSymbol(this.#tokens[open], "(") &&
+      (isWord(inner, "select") || isWord(inner, "with") || isWord(inner, "table"))
+    );
   }
 
   /** A name right before a literal: date '2001-01-01' makes a value of that type, LIMIT 5 does not. */
@@ -266,8 +284,7 @@ class Doubter {
       const { text } = token;
       if (beforeValues.has(text) || notCalls.has(text) || typeWords.has(text)) return true;
       if ((text === "first" || text === "next") && isWord(this.#tokens[i - 1], "fetch")) return true;
-      const behind = this.#tokens[i + 2];
-      if (isWord(behind, "preceding") || isWord(behind, "following")) return true; // ROWS 5 PRECEDING
+      if (frameWords.has(text) && isWord(this.#tokens[i + 2], "preceding")) return true; // ROWS 5 PRECEDING
     }
     const qualified = isSymbol(this.#tokens[i - 1], ".");
     return this.#isKnownType(qualified ? i - 2 : i);

@@ -169,10 +169,7 @@ export function normalize(buffer: Uint8Array, start: number, end: number, out: N
         continue;
     }
     const kind = KIND[byte];
-    if (
-      kind === Kind.DIGIT ||
-      (byte === DOT && i + 1 < end && KIND[buffer[i + 1] as number] === Kind.DIGIT && (gap || before !== Before.WORD))
-    ) {
+    if (kind === Kind.DIGIT || (byte === DOT && i + 1 < end && KIND[buffer[i + 1] as number] === Kind.DIGIT)) {
       i = skipNumber(buffer, i, end);
       if (i < 0) return false;
       length = putValue(bytes, length, LITERAL, before === Before.WORD);
