@@ -1,3 +1,3 @@
 #!/usr/bin/env node
 // Committed, so that package managers can link the command before anything is built.
-import "../dist/main.js";
+import "../bundle/cli/main.js";

@@ -78,6 +78,6 @@ function load(file: string, onWarning: (warning: string) => void): PoolerConfig 
 }
 
 function version(): string {
-  const manifest: unknown = createRequire(import.meta.url)("../package.json");
+  const manifest: unknown = createRequire(import.meta.url)("@pooler/cli/package.json");
   return typeof manifest === "object" && manifest !== null && "version" in manifest ? String(manifest.version) : "unknown";
 }

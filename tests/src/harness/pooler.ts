@@ -14,7 +14,7 @@ const stopLimitMs = 40_000;
 const logLimitMs = 15_000;
 
 const testsDirectory = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const cliMain = join(dirname(createRequire(import.meta.url).resolve("@pooler/cli/package.json")), "dist", "main.js");
+const cliMain = join(dirname(createRequire(import.meta.url).resolve("@pooler/cli/package.json")), "bin", "pooler.js");
 
 /** pooler.toml as an object; `listen` and `log` get what a test needs when it says nothing else. */
 export type PoolerToml = Readonly<Record<string, unknown>>;

@@ -18,7 +18,7 @@ export interface PoolerProcess {
 
 /** Resolves when a client can log in. */
 export async function startPooler(config: DemoConfig, runDirectory: RunDirectory): Promise<PoolerProcess> {
-  const main = join(dirname(createRequire(import.meta.url).resolve("@pooler/cli/package.json")), "dist", "main.js");
+  const main = join(dirname(createRequire(import.meta.url).resolve("@pooler/cli/package.json")), "bin", "pooler.js");
   const logFile = join(runDirectory.path, "pooler.log");
   const log = openSync(logFile, "a");
   const child = spawn(process.execPath, [main, "start", "--config", config.file], {

@@ -348,7 +348,10 @@ function openCrashPage(): CrashPage {
 }
 
 function defaultWorkerEntry(): string {
-  const candidates = ["../worker/main.js", "../../dist/worker/main.js"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  // In what npm gets, beside dist, and from the sources.
+  const candidates = ["./worker-main.js", "../worker/main.js", "../../dist/worker/main.js"].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
   const entry = candidates.find((path) => existsSync(path));
   invariant(entry !== undefined, `there is no worker to start: neither ${candidates.join(" nor ")}`);
   return entry;

@@ -32,7 +32,7 @@ export interface PoolerProgram {
 }
 
 export function findPooler(): PoolerProgram {
-  const main = join(dirname(require.resolve("@pooler/cli/package.json")), "dist", "main.js");
+  const main = join(dirname(require.resolve("@pooler/cli/package.json")), "bin", "pooler.js");
   const said = (command: string): string => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [main, command], { encoding: "utf8" });
     if (status !== 0) throw new BenchError(`The pooler cannot be run; is it built (npm run build)?\n${stderr}`);
