@@ -2,13 +2,14 @@
 // frames as the host does. Not for running a pooler.
 export { native } from "./base/native.js";
 export { type BenchQuestion, createPluginBench, type PluginBench } from "./plugin-bench.js";
-export type { PluginDescription } from "./plugins/chain-plugin.js";
+export type { LoadedPlugin, PluginDescription } from "./plugins/chain-plugin.js";
 export { readInterception, readRefusal, readRewrite } from "./plugins/chain-verdicts.js";
 export { largestOutputBytes, OutputFrame } from "./plugins/frames-output.js";
 export { inspectPlugin } from "./plugins/loader.js";
 export { type BinaryTarget, readBinaryTarget, targetOf, whyUnloadable } from "./plugins/loader-binary.js";
 export { checkPluginInfo, describePlugin, type PluginInfo, type PluginOrigin, readPluginInfo } from "./plugins/loader-handshake.js";
 export { currentPlatform, type ResolvedPlugin, resolvePlugin } from "./plugins/loader-resolve-plugin.js";
+export { importScripts, isScript, loadScript, type ScriptModules } from "./plugins/script-module.js";
 export type { ChainDecision } from "./plugins/types.js";
 export { createStatementParser } from "./sql/parser.js";
 export type { StatementFacts, StatementParser } from "./sql/types.js";

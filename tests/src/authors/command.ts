@@ -50,6 +50,10 @@ export function createWorkshop(): Workshop {
       const scope = join(target, "node_modules", "@pooler");
       mkdirSync(scope, { recursive: true });
       for (const name of ["cli", "plugin-abi", "plugin-testing"]) symlinkSync(join(repository, "packages", name), join(scope, name), "dir");
+      // A package in TypeScript has these from npm.
+      mkdirSync(join(target, "node_modules", "@types"));
+      symlinkSync(join(repository, "tests", "node_modules", "typescript"), join(target, "node_modules", "typescript"), "dir");
+      symlinkSync(join(repository, "tests", "node_modules", "@types", "node"), join(target, "node_modules", "@types", "node"), "dir");
       // The versions that cargo has here.
       if (existsSync(join(target, "Cargo.toml"))) copyFileSync(join(repository, "rust-plugins", "Cargo.lock"), join(target, "Cargo.lock"));
     },

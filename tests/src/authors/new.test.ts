@@ -106,6 +106,27 @@ describe.each([
   });
 });
 
+test("a new plugin in TypeScript builds, passes its tests and the check, and is packed", { timeout: 200_000 }, async () => {
+  const project = join(folder, "pooler-plugin-typed");
+  expect((await workshop.plugin(["new", "@acme/pooler-plugin-typed", "--lang", "ts"])).code).toBe(0);
+  const early = await workshop.plugin(["build"], { cwd: project });
+  expect(early.err).toMatch(/there is no TypeScript compiler for [\s\S]*npm install/);
+  workshop.install(project);
+  const tested = await workshop.plugin(["test"], { cwd: project });
+  expect(tested.err).toMatch(/the pooler lets reads through and refuses writes/);
+  expect(tested.out).toContain("passed  tests of the built plugin (1 file in test/)");
+  expect(tested.code).toBe(0);
+  const checked = await workshop.plugin(["check"], { cwd: project });
+  expect(checked.out).toMatch(/handshake +ok +typed 0\.1\.0, ABI 1\.\d+ \(javascript\); hooks route_query; asks for inspect, facts/);
+  expect(checked.out).toContain("It keeps the contract.");
+  const packed = await workshop.plugin(["pack"], { cwd: project });
+  expect(packed.out).toContain("packed acme-pooler-plugin-typed-0.1.0.tgz");
+  const listed = await run("tar", ["-tzf", join(project, "acme-pooler-plugin-typed-0.1.0.tgz")], project);
+  expect(listed.out.trim().split("\n").sort()).toEqual(
+    ["README.md", "config.schema.json", "dist/index.js", "package.json"].map((name) => `package/${name}`).sort(),
+  );
+});
+
 test("list shows the chain of a configuration, and what cannot be used", async () => {
   const text = (name: string): string =>
     `[databases.app]\nurl = "postgres://db/app"\n[users.app]\npassword = "x"\n[[plugins]]\nname = "${name}"\n`;
@@ -139,7 +160,7 @@ describe("new refuses", () => {
     [["@acme/Über", "--lang", "c"], /cannot be the name/],
     [["@pooler/audit", "--lang", "c"], /a name of the pooler itself/],
     [["pooler-plugin", "--lang", "rust"], /a name of the pooler itself/],
-    [["@acme/audit", "--lang", "cobol"], /no template for the language "cobol"[\s\S]*rust, c/],
+    [["@acme/audit", "--lang", "cobol"], /no template for the language "cobol"[\s\S]*rust, c, ts/],
     [["@acme/audit"], /required option '-l, --lang <language>' not specified/],
     [["@acme/full", "--lang", "c"], /full is there already and not empty/],
   ])("%j", async (args, message) => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { shown } from "./project.js";
 import { refusal } from "./refusal.js";
 
-export const languages = ["rust", "c"] as const;
+export const languages = ["rust", "c", "ts"] as const;
 export type Language = (typeof languages)[number];
 
 export interface NewPluginOptions {

@@ -1,7 +1,7 @@
 // `pooler plugin pack`: collects what was built for all platforms into one npm package, and says what is missing or would not
 // load everywhere.
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { basename, dirname, join, resolve, sep } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import type { Terminal } from "../terminal.js";
 import { judgeBinary } from "./binary/judge-binary.js";
 import type { Platform } from "./platforms.js";
@@ -21,9 +21,12 @@ export interface PackOptions {
 }
 
 /** Resolves with the exit code. */
-export async function packPlugin({ project, from, verify, allowMissing, terminal }: PackOptions): Promise<number> {
+export async function packPlugin(options: PackOptions): Promise<number> {
+  const { project, from, verify, allowMissing, terminal } = options;
+  if (project.source?.lang === "js") return packScript(project, project.source.module, verify, terminal);
   for (const folder of from) collect(project, resolve(folder), terminal);
   const missing: string[] = [];
+  const present: string[] = [];
   let wrong = 0;
   terminal.out(`${project.name} ${project.version}`);
   for (const platform of project.platforms) {
@@ -33,6 +36,7 @@ export async function packPlugin({ project, from, verify, allowMissing, terminal
       terminal.out(`  ${platform.name.padEnd(18)}missing`);
       continue;
     }
+    present.push(relative(project.folder, library));
     const { bytes, wants, problems } = judgeBinary(library, platform);
     wrong += problems.length;
     terminal.out(
@@ -52,7 +56,20 @@ export async function packPlugin({ project, from, verify, allowMissing, terminal
   }
   if (wrong > 0) terminal.err(`error: ${wrong === 1 ? "a library" : `${wrong} libraries`} would not load where it is meant to`);
   if (wrong > 0 || (missing.length > 0 && !allowMissing)) return 1;
-  if (!verify) terminal.out(`\npacked ${shown(await pack(project))}`);
+  if (!verify) terminal.out(`\npacked ${shown(await pack(project, present))}`);
+  return 0;
+}
+
+/** One file for every platform. */
+async function packScript(project: PluginProject, module: string, verify: boolean, terminal: Terminal): Promise<number> {
+  terminal.out(`${project.name} ${project.version}`);
+  if (!existsSync(module)) {
+    terminal.out("  every platform    missing");
+    terminal.err(`error: there is no ${shown(module)}\nhint: "pooler plugin build" makes it.`);
+    return 1;
+  }
+  terminal.out(`  every platform    ok   ${Math.ceil(statSync(module).size / 1024)} KiB, ${shown(module)}`);
+  if (!verify) terminal.out(`\npacked ${shown(await pack(project, [relative(project.folder, module)]))}`);
   return 0;
 }
 
@@ -96,20 +113,17 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
-async function pack(project: PluginProject): Promise<string> {
+/** `wanted`: what the package must hold, as paths in it. */
+async function pack(project: PluginProject, wanted: readonly string[]): Promise<string> {
   const output = await runTool("npm", ["pack", "--json", "--loglevel=error"], { cwd: project.folder, capture: true });
-  const start = output.indexOf("[");
-  const [packed] = JSON.parse(output.slice(start)) as readonly Packed[];
+  const [packed] = JSON.parse(output.slice(output.indexOf("["))) as readonly Packed[];
   if (packed === undefined) throw refusal("npm pack made no package");
   const held = new Set(packed.files.map(({ path }) => path));
-  const left = project.platforms.filter((platform) => {
-    const library = prebuildOf(project, platform);
-    return existsSync(library) && !held.has(`prebuilds/${platform.name}/${platform.libraryFile}`);
-  });
+  const left = wanted.filter((path) => !held.has(path));
   if (left.length > 0) {
     throw refusal(
-      `npm has left ${left.map(({ name }) => name).join(", ")} out of ${packed.filename}`,
-      '"files" in package.json must name "prebuilds", which .gitignore would keep out otherwise.',
+      `npm has left ${left.join(", ")} out of ${packed.filename}`,
+      '"files" in package.json must name its folder, which .gitignore would keep out otherwise.',
     );
   }
   return join(project.folder, packed.filename);

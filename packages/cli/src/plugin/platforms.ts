@@ -17,6 +17,9 @@ export interface Platform {
 /** Node.js 20 itself wants this C library: a plugin that asks for no newer one loads wherever the pooler runs. */
 export const glibcBaseline = "2.28";
 
+/** The oldest macOS that Node.js 20 runs on, with both kinds of processors. */
+export const macosBaseline = "11.0";
+
 const linux = (arch: "x64" | "arm64", libc: "glibc" | "musl"): Platform => {
   const machine = arch === "x64" ? "x86_64" : "aarch64";
   const abi = libc === "glibc" ? "gnu" : "musl";
@@ -39,7 +42,7 @@ const darwin = (arch: "x64" | "arm64"): Platform => {
     os: "darwin",
     arch,
     libc: null,
-    zigTarget: `${machine}-macos.11.0`,
+    zigTarget: `${machine}-macos.${macosBaseline}`,
     rustTarget: `${machine}-apple-darwin`,
     gnuPrefix: null,
     libraryFile: "plugin.dylib",

@@ -28,6 +28,7 @@ interface CheckFlags {
   readonly timeout: string;
   readonly build: boolean;
   readonly sanitize: boolean;
+  readonly verbose: boolean;
 }
 
 export function addPluginCommands(program: Command, options: PluginCommandsOptions): void {
@@ -54,6 +55,10 @@ export function addPluginCommands(program: Command, options: PluginCommandsOptio
       const platforms = names === undefined ? [thisPlatform()] : platformsOf(project, names);
       for (const platform of platforms) {
         const library = await buildPlugin({ project, platform, portable: names !== undefined });
+        if (project.source?.lang === "js") {
+          terminal.out(`built ${shown(library)}, which runs on every platform`);
+          return;
+        }
         const { bytes, wants, problems } = judgeBinary(library, platform);
         terminal.out(`built ${shown(library)} (${Math.ceil(bytes / 1024)} KiB${wants === "" ? "" : `, ${wants}`})`);
         // For this machine alone, its own C library will do.
@@ -70,11 +75,14 @@ export function addPluginCommands(program: Command, options: PluginCommandsOptio
     .option("--timeout <seconds>", "for one call of the plugin", "10")
     .option("--no-build", "check what is in prebuilds/ instead of building it anew")
     .option("--no-sanitize", "without the build with the compiler's sanitizers")
+    .option("--verbose", "show every problem, not the first ones of each kind", false)
     .action(async (target: string | undefined, given: CheckFlags) => {
       const timeoutMs = Number(given.timeout) * 1000;
       if (!(timeoutMs > 0)) throw refusal(`--timeout ${given.timeout} is no number of seconds`);
-      const { config, statement: statements = [], statements: statementFiles = [], build, sanitize } = given;
-      setExitCode(await checkCommand({ target: target ?? ".", config, statements, statementFiles, timeoutMs, build, sanitize, terminal }));
+      const { config, statement: statements = [], statements: statementFiles = [], build, sanitize, verbose } = given;
+      setExitCode(
+        await checkCommand({ target: target ?? ".", config, statements, statementFiles, timeoutMs, build, sanitize, verbose, terminal }),
+      );
     });
 
   plugin

@@ -10,6 +10,8 @@ export type Source =
   | { readonly lang: "rust"; readonly manifest: string }
   /** Absolute paths. */
   | { readonly lang: "c" | "c++"; readonly files: readonly string[] }
+  /** A JavaScript module, absolute path; `compiled`: from TypeScript. */
+  | { readonly lang: "js"; readonly module: string; readonly compiled: boolean }
   /** A command line of the author's, for any other language. */
   | { readonly lang: "command"; readonly command: string };
 
@@ -60,6 +62,11 @@ export function readProject(folder: string): PluginProject {
   };
 }
 
+/** What the pooler loads on this platform, built or not. */
+export function libraryOf(project: PluginProject, platform: Platform): string {
+  return project.source?.lang === "js" ? project.source.module : prebuildOf(project, platform);
+}
+
 /** Where `pooler plugin build` puts the library, and the pooler looks for it. */
 export function prebuildOf(project: Pick<PluginProject, "folder">, platform: Platform): string {
   return join(project.folder, "prebuilds", platform.name, platform.libraryFile);
@@ -81,7 +88,14 @@ export function headerFolder(project: PluginProject): string {
 }
 
 function readSource(folder: string, file: string, pooler: JsonObject): Source | null {
-  const { source, build } = pooler;
+  const { source, build, module } = pooler;
+  if (module !== undefined) {
+    if (typeof module !== "string" || !/\.(?:js|mjs|cjs)$/.test(module)) {
+      throw refusal(`"pooler.module" in ${file} is ${JSON.stringify(module)}, not the path of a .js, .mjs or .cjs file`);
+    }
+    const compiled = existsSync(join(folder, "tsconfig.json"));
+    return { lang: "js", module: resolve(folder, module), compiled };
+  }
   if (build !== undefined) {
     if (typeof build !== "string" || build.trim() === "") throw refusal(`"pooler.build" in ${file} is no command line`);
     return { lang: "command", command: build };

@@ -44,7 +44,10 @@ export function resolvePlugin(name: string, configDir: string, options: ResolveO
   }
   checkAbi(name, pooler["abi"]);
   return {
-    library: findPrebuild(name, folder, options.platform ?? currentPlatform()),
+    library:
+      pooler["module"] === undefined
+        ? findPrebuild(name, folder, options.platform ?? currentPlatform())
+        : findModule(name, folder, pooler["module"]),
     source: "package",
     packageVersion: typeof manifest["version"] === "string" ? manifest["version"] : null,
     schema: readSchema(name, folder, pooler["config"]),
@@ -130,6 +133,20 @@ function findPrebuild(name: string, folder: string, platform: string): string {
       ? "The package was installed without its prebuilds: install it again, or build it from source and give the path of the library."
       : "Install a version of the plugin that has one, or build it from source and give the path of the library.",
   );
+}
+
+/** A plugin that is JavaScript: "pooler.module". */
+function findModule(name: string, folder: string, module: unknown): string {
+  const file = typeof module === "string" ? resolve(folder, module) : null;
+  if (file === null || !`${file}/`.startsWith(`${folder}/`) || !/\.(?:js|mjs|cjs)$/.test(file)) {
+    throw refusal(
+      name,
+      `"pooler.module" in its package.json is ${JSON.stringify(module)}, not the path of a .js, .mjs or .cjs file within the package`,
+      "Report it to the author of the package.",
+    );
+  }
+  if (!existsSync(file)) throw refusal(name, `its module ${file} is missing`, "Install it again; in a package of your own, build it.");
+  return file;
 }
 
 function libraryFile(platform: string): string {

@@ -7,6 +7,7 @@ import type { PoolerConfig } from "../config/types.js";
 import { createPluginChain } from "../plugins/chain.js";
 import { openCrashPage } from "../plugins/crash-page.js";
 import { loadPlugins } from "../plugins/loader.js";
+import { importScripts } from "../plugins/script-module.js";
 import type { StatementSource } from "../plugins/statements.js";
 import type { PluginChain } from "../plugins/types.js";
 import { createStatementParser, grammarMajor } from "../sql/parser.js";
@@ -29,7 +30,8 @@ export async function createWorkerPlugins(
   log: Logger,
 ): Promise<WorkerPlugins> {
   const crashPage = openCrashPage(crashPageFd);
-  const plugins = loadPlugins(config.plugins, { grammar: grammarMajor, worker, crashPage });
+  const scripts = await importScripts(config.plugins);
+  const plugins = loadPlugins(config.plugins, { grammar: grammarMajor, worker, crashPage, scripts });
   const wantsFacts = plugins.some(
     ({ description }) => (description.capabilityBits & (constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE)) !== 0,
   );

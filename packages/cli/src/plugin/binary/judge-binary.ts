@@ -1,7 +1,7 @@
 // Whether a library in prebuilds/ is what its folder says, and loads on the oldest system that the pooler runs on.
 import { readFileSync, statSync } from "node:fs";
 import { targetOf, whyUnloadable } from "@pooler/core/plugin-tools";
-import { glibcBaseline, type Platform } from "../platforms.js";
+import { glibcBaseline, macosBaseline, type Platform } from "../platforms.js";
 import { readElf } from "./elf.js";
 import { readMachO } from "./mach-o.js";
 
@@ -48,6 +48,8 @@ function judgeMachO(bytes: Buffer, file: string, size: number): BinaryJudgement 
   const { needed, macos } = readMachO(bytes, file);
   const strangers = needed.filter((name) => !system.darwin.test(name));
   const problems = strangers.length === 0 ? [] : [`it needs ${strangers.join(", ")}, which other systems may not have: link it in`];
+  if (macos !== null && compare(macos, macosBaseline) > 0)
+    problems.push(`it wants macOS ${macos}; the pooler runs on ${macosBaseline} and up`);
   return { bytes: size, wants: `macOS${macos === null ? "" : ` ${macos}`}`, problems };
 }
 

@@ -1,14 +1,17 @@
 // `pooler plugin build`: from the sources that package.json names to prebuilds/<platform>/plugin.so. Knows how each language
 // is built, not what is in it.
-import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { currentPlatform } from "@pooler/core/plugin-tools";
-import { type Platform, platformNames } from "../platforms.js";
-import { headerFolder, type PluginProject, platformOf, prebuildOf, shown } from "../project.js";
+import { macosBaseline, type Platform, platformNames } from "../platforms.js";
+import { headerFolder, type PluginProject, platformOf, prebuildOf, type Source, shown } from "../project.js";
 import { refusal } from "../refusal.js";
 import { runTool } from "../run-tool.js";
 import { buildRust } from "./build-rust.js";
 import { findCompiler } from "./toolchain.js";
+
+type ScriptSource = Extract<Source, { readonly lang: "js" }>;
 
 export interface BuildOptions {
   readonly project: PluginProject;
@@ -37,6 +40,7 @@ export const platformHelp = `${platformNames.join(", ")}, or all`;
 /** Resolves with the path of the library. */
 export async function buildPlugin(options: BuildOptions): Promise<string> {
   const { project, platform } = options;
+  if (project.source?.lang === "js") return buildScript(project, project.source);
   const library = options.output ?? prebuildOf(project, platform);
   mkdirSync(dirname(library), { recursive: true });
   // Renamed into place: a running pooler has the old file mapped, and writing into it would crash it.
@@ -49,6 +53,27 @@ export async function buildPlugin(options: BuildOptions): Promise<string> {
     rmSync(unfinished, { force: true });
   }
   return library;
+}
+
+/** The same file runs on every platform. */
+async function buildScript({ folder }: PluginProject, source: ScriptSource): Promise<string> {
+  if (source.compiled) await runTool(process.execPath, [findTypeScript(folder), "-p", "tsconfig.json"], { cwd: folder });
+  if (!existsSync(source.module)) {
+    throw refusal(
+      `there is no ${shown(source.module)}, which "pooler.module" of package.json names`,
+      "Does tsconfig.json put it elsewhere?",
+    );
+  }
+  return source.module;
+}
+
+/** The compiler that the package depends on. */
+function findTypeScript(folder: string): string {
+  try {
+    return createRequire(join(folder, "package.json")).resolve("typescript/bin/tsc");
+  } catch (cause) {
+    throw refusal(`there is no TypeScript compiler for ${shown(folder)}`, 'Run "npm install" there first.', cause);
+  }
 }
 
 async function build(options: BuildOptions, to: string): Promise<void> {
@@ -66,6 +91,8 @@ async function build(options: BuildOptions, to: string): Promise<void> {
     case "c":
     case "c++":
       await buildC(source.lang, source.files, options, to);
+      return;
+    case "js":
       return;
     case "command":
       await buildByCommand(source.command, options, to);
@@ -91,7 +118,12 @@ async function buildC(lang: "c" | "c++", files: readonly string[], options: Buil
     ...project.libraries.map((name) => `-l${name}`),
     ...flags,
   ];
-  await runTool(compiler.command, args, { cwd: project.folder });
+  await runTool(compiler.command, args, { cwd: project.folder, env: deploymentTarget(platform) });
+}
+
+/** The oldest macOS that a library may want; without it, it would be the one that it was built on. */
+export function deploymentTarget({ os }: Platform): Readonly<Record<string, string>> {
+  return os === "darwin" ? { MACOSX_DEPLOYMENT_TARGET: macosBaseline } : {};
 }
 
 async function buildByCommand(command: string, { project, platform }: BuildOptions, to: string): Promise<void> {

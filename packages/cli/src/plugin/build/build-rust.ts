@@ -5,7 +5,7 @@ import { currentPlatform } from "@pooler/core/plugin-tools";
 import type { Platform } from "../platforms.js";
 import { refusal } from "../refusal.js";
 import { hasTool, runTool } from "../run-tool.js";
-import type { BuildOptions } from "./build-plugin.js";
+import { type BuildOptions, deploymentTarget } from "./build-plugin.js";
 import { findZig, zigHint } from "./toolchain.js";
 
 /** Resolves with the library where cargo has put it. */
@@ -20,7 +20,7 @@ export async function buildRust(manifest: string, { project, platform, portable 
   const isHere = platform.name === currentPlatform() && (!portable || platform.os === "darwin");
   const how = isHere ? { verb: "build", args: [], env: {} } : crossBuild(project.folder, platform, portable);
   const args = [how.verb, "--release", "--message-format=json-render-diagnostics", ...how.args];
-  const output = await runTool("cargo", args, { cwd, env: how.env, capture: true });
+  const output = await runTool("cargo", args, { cwd, env: { ...deploymentTarget(platform), ...how.env }, capture: true });
   const library = libraryIn(output, manifest);
   if (library === null)
     throw refusal(`cargo built no shared library from ${manifest}`, 'Its Cargo.toml wants [lib] with crate-type = ["cdylib"].');

@@ -2,7 +2,7 @@
 // zig, which brings the C libraries of all of them, or a GNU cross compiler.
 import { delimiter, join } from "node:path";
 import { currentPlatform } from "@pooler/core/plugin-tools";
-import type { Platform } from "../platforms.js";
+import { macosBaseline, type Platform } from "../platforms.js";
 import { refusal } from "../refusal.js";
 import { hasTool } from "../run-tool.js";
 
@@ -36,7 +36,11 @@ export function findCompiler(folder: string, lang: "c" | "c++", platform: Platfo
   if (isHere && (!portable || platform.os === "darwin")) return systemCompiler(own);
   // Both kinds of Mac can be built for on either.
   if (platform.os === "darwin" && process.platform === "darwin") {
-    return { command: own, args: ["-arch", platform.arch === "x64" ? "x86_64" : "arm64", "-mmacosx-version-min=11.0"], name: own };
+    return {
+      command: own,
+      args: ["-arch", platform.arch === "x64" ? "x86_64" : "arm64", `-mmacosx-version-min=${macosBaseline}`],
+      name: own,
+    };
   }
   const zig = findZig(folder);
   if (zig !== null) {

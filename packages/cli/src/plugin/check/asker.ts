@@ -8,6 +8,8 @@ export interface AskOptions {
   readonly capacity?: number;
   /** How much longer structs are than this version's: see FrameBuilder. */
   readonly growth?: number;
+  /** The same for the output's struct. */
+  readonly outputGrowth?: number;
 }
 
 export interface Asker {
@@ -20,9 +22,9 @@ export interface Asker {
 export function createAsker({ plugin, parser, learns }: CaseContext, state: bigint): Asker {
   const learned = new Set<number>();
   const asker: Asker = {
-    learn(input, { capacity, growth } = {}) {
+    learn(input, { growth, ...options } = {}) {
       const frame = buildInput(learnInput(input), growth);
-      const answer = plugin.learn(state, frame.bytes, { wellFormed: true, ...(capacity === undefined ? {} : { capacity }) });
+      const answer = plugin.learn(state, frame.bytes, { ...options, wellFormed: true });
       if (answer.status === constants.POOLER_OK) learned.add(input.statement.id);
       return answer;
     },
@@ -31,12 +33,12 @@ export function createAsker({ plugin, parser, learns }: CaseContext, state: bigi
         const answer = asker.learn(input, options);
         if (answer.status !== constants.POOLER_OK) return { ...answer, digest: `learn: ${answer.digest}` };
       }
-      const frame = buildInput(routeInput(input), options.growth);
-      return plugin.route(state, frame.bytes, {
+      const { growth, ...call } = options;
+      return plugin.route(state, buildInput(routeInput(input), growth).bytes, {
+        ...call,
         wellFormed: true,
         shards: input.cluster.shards,
         parser: input.session.clientEncoding === "UTF8" ? parser : null,
-        ...(options.capacity === undefined ? {} : { capacity: options.capacity }),
       });
     },
     forget(statementId) {

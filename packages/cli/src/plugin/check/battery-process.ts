@@ -1,15 +1,16 @@
 // The process in which a plugin's library goes through the battery. Reads its job from standard input; writes what it is about
 // to do and what it found to descriptor 3, at once, so that a crash leaves nothing unsaid.
 import { readFileSync, writeSync } from "node:fs";
-import { createStatementParser } from "@pooler/core/plugin-tools";
+import { createStatementParser, isScript } from "@pooler/core/plugin-tools";
 import { constants } from "@pooler/plugin-abi";
 import { learnInput, routeInput } from "./asker.js";
 import { batteryOf, createCaseContext } from "./battery.js";
 import type { BatteryJob, BatteryReport, MemoryJob } from "./battery-job.js";
 import { Breach } from "./breach.js";
 import { type BuiltFrame, buildCreateInput, buildInput } from "./frame-builder.js";
-import { openPluginUnderCheck } from "./plugin-under-check.js";
+import { createPluginUnderCheck, openLibrary } from "./plugin-under-check.js";
 import { usualInput } from "./questions.js";
+import { openScript } from "./script-calls.js";
 
 const job = JSON.parse(readFileSync(0, "utf8")) as BatteryJob;
 
@@ -18,7 +19,8 @@ function report(line: BatteryReport): void {
 }
 
 const parser = await createStatementParser();
-const plugin = openPluginUnderCheck(job.library, (symbol) => report({ kind: "calls", symbol }));
+const calls = isScript(job.library) ? await openScript(job.library, parser.grammar) : openLibrary(job.library);
+const plugin = createPluginUnderCheck(calls, (symbol) => report({ kind: "calls", symbol }));
 const context = createCaseContext({
   plugin,
   parser,
@@ -26,7 +28,8 @@ const context = createCaseContext({
   statements: job.statements,
   note: (text) => report({ kind: "note", text }),
 });
-report({ kind: "frames", ...framesForMemory() });
+// The memory of a script is Node's own affair.
+if (!isScript(job.library)) report({ kind: "frames", ...framesForMemory() });
 for (const [index, each] of batteryOf(plugin, job.statements).entries()) {
   if (index < job.from) continue;
   report({ kind: "case", index, group: each.group, title: each.title });

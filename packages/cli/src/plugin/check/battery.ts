@@ -27,7 +27,8 @@ export function batteryOf(plugin: PluginUnderCheck, statements: readonly string[
     ...questionCases([...statements, ...statementTexts]),
     ...learnCases(plugin),
     ...spaceCases(),
-    ...damageCases(plugin),
+    // The pooler's own code reads the frames of a script.
+    ...(plugin.info.sdk === "javascript" ? [] : damageCases(plugin)),
     ...growthCases(),
   ];
 }

@@ -10,10 +10,14 @@ export function growthCases(): readonly BatteryCase[] {
     group: "later versions",
     title: `asked with structs that are ${growth} bytes longer`,
     run: (context) => {
+      // The pooler's own code writes the output of a script.
+      const isScript = context.plugin.info.sdk === "javascript";
       for (const text of context.texts) {
         const input = { ...usualInput(context.statement(text)), parameters: parameterSets[4]?.parameters ?? [] };
         const answer = (longer: number): string =>
-          context.withState((state) => createAsker(context, state).ask(input, { growth: longer }).digest);
+          context.withState(
+            (state) => createAsker(context, state).ask(input, { growth: longer, outputGrowth: isScript ? 0 : longer }).digest,
+          );
         const plain = answer(0);
         // One that depends on the time or on chance cannot be compared.
         if (answer(0) !== plain) continue;

@@ -8,7 +8,7 @@ import { checkPlugin } from "../../check/check-plugin.js";
 import type { Terminal } from "../../terminal.js";
 import { judgeBinary } from "../binary/judge-binary.js";
 import { buildPlugin, thisPlatform } from "../build/build-plugin.js";
-import { type PluginProject, prebuildOf, shown } from "../project.js";
+import { type PluginProject, libraryOf as pathOfLibrary, shown } from "../project.js";
 import { refusal } from "../refusal.js";
 import { type Group, groups } from "./battery-types.js";
 import { judgePackage } from "./check-package.js";
@@ -24,6 +24,8 @@ export interface CheckCommandOptions {
   readonly timeoutMs: number;
   readonly build: boolean;
   readonly sanitize: boolean;
+  /** Show every problem, not the first ones of each line. */
+  readonly verbose: boolean;
   readonly terminal: Terminal;
 }
 
@@ -37,7 +39,7 @@ export async function checkCommand(options: CheckCommandOptions): Promise<number
   const config = configOf(target.project, options.config);
   const statements = [...options.statements, ...options.statementFiles.flatMap(statementsIn)];
   const library = await libraryOf(target, options.build);
-  const say = createReport(terminal);
+  const say = createReport(terminal, options.verbose);
   terminal.out(`${target.name} (${shown(library)})`);
 
   const loaded = await checkPlugin(
@@ -61,10 +63,12 @@ export async function checkCommand(options: CheckCommandOptions): Promise<number
     const { problems, notes } = judgePackage(target.project, description);
     say("package", problems, notes, "");
   }
-  say("binary", binaryProblems(library), [], `${thisPlatform().name}`);
+  const isScript = description.sdk === "javascript";
+  if (!isScript) say("binary", binaryProblems(library), [], `${thisPlatform().name}`);
 
   const battery: BatteryOptions = { library, config, statements, timeoutMs };
   sayBattery(say, await runBattery(battery), description);
+  if (isScript) return say.end();
   if (options.sanitize && target.project !== null) await checkSanitized(target.project, battery, say);
   else say("sanitizers", [], [target.project === null ? "skipped: there is no source, only a library" : "skipped"], "");
   return say.end();
@@ -74,7 +78,7 @@ async function libraryOf({ project, library }: CheckTarget, build: boolean): Pro
   if (library !== null || project === null) return library ?? "";
   const platform = thisPlatform();
   if (build && project.source !== null) return buildPlugin({ project, platform, portable: false });
-  const prebuild = prebuildOf(project, platform);
+  const prebuild = pathOfLibrary(project, platform);
   if (!existsSync(prebuild)) throw refusal(`there is no ${shown(prebuild)}`, '"pooler plugin build" makes it.');
   return prebuild;
 }
@@ -115,7 +119,7 @@ function sayBattery(say: Report, { problems, notes, calls }: BatteryResult, desc
   for (const group of groups) {
     const count = calls.get(group) ?? 0;
     const found = of(problems, group);
-    if (count === 0 && found.length === 0 && group !== "memory") continue;
+    if (count === 0 && found.length === 0 && (group !== "memory" || description.sdk === "javascript")) continue;
     say(group, found, of(notes, group), group === "handshake" ? describe(description) : group === "memory" ? "" : `${count} calls`);
   }
 }
@@ -135,12 +139,12 @@ interface Report {
   end(): number;
 }
 
-function createReport(terminal: Terminal): Report {
+function createReport(terminal: Terminal, verbose: boolean): Report {
   let count = 0;
   const several = (texts: readonly string[]): readonly string[] => {
     const different = [...new Set(texts)];
     const more = different.length - mostShown;
-    return more > 0 ? [...different.slice(0, mostShown), `and ${more} more like these`] : different;
+    return more > 0 && !verbose ? [...different.slice(0, mostShown), `and ${more} more: --verbose shows them`] : different;
   };
   const say = (title: string, problems: readonly string[], notes: readonly string[], detail: string): void => {
     count += new Set(problems).size;

@@ -1,6 +1,6 @@
 // Whether package.json and what lies beside it will work where the package is installed, and agree with the library.
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import type { PluginDescription } from "@pooler/core";
 import { isObject, type PluginProject } from "../project.js";
 
@@ -24,8 +24,9 @@ export function judgePackage(project: PluginProject, library: PluginDescription)
   const files = manifest["files"];
   if (!Array.isArray(files)) problems.push('package.json has no "files": without it .gitignore keeps prebuilds/ out of the package');
   else {
-    if (!files.some((file) => typeof file === "string" && /^\.?\/?prebuilds(?:\/|$)/.test(file)))
-      problems.push('"files" in package.json does not name prebuilds');
+    const holder = project.source?.lang === "js" ? relative(folder, dirname(project.source.module)) : "prebuilds";
+    if (!files.some((file) => typeof file === "string" && holds(file, holder)))
+      problems.push(`"files" in package.json does not name ${holder}`);
     const schema = pooler["config"];
     if (typeof schema === "string" && !files.some((file) => typeof file === "string" && join(folder, file) === join(folder, schema))) {
       problems.push(`"files" in package.json does not name ${schema}, which "pooler.config" does`);
@@ -42,4 +43,10 @@ export function judgePackage(project: PluginProject, library: PluginDescription)
   if (project.schema === null) notes.push('there is no "pooler.config": a JSON Schema tells mistakes in [plugins.config] by line and key');
   if (!existsSync(join(folder, "README.md"))) notes.push(`${name} has no README.md`);
   return { problems, notes };
+}
+
+/** An entry of "files" and a folder, both relative to the package. */
+function holds(entry: string, folder: string): boolean {
+  const plain = entry.replace(/^\.?\//, "").replace(/\/(?:\*\*?)?$/, "");
+  return plain === "" || plain === folder || folder.startsWith(`${plain}/`) || plain.startsWith(`${folder}/`);
 }

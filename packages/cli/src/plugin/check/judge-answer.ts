@@ -8,7 +8,7 @@ import {
   readRewrite,
   type StatementParser,
 } from "@pooler/core/plugin-tools";
-import { constants } from "@pooler/plugin-abi";
+import { constants, structs } from "@pooler/plugin-abi";
 import { breach } from "./breach.js";
 
 export interface Answer {
@@ -97,6 +97,25 @@ export function judgeNeeded(out: OutputFrame, hasFetch: boolean): number {
   if (needed > largestOutputBytes)
     throw breach(`it answered POOLER_NEEDS_SPACE and needs ${needed} bytes, the limit is ${largestOutputBytes}`);
   return needed;
+}
+
+const outputReferences = (["sqlstate", "message", "detail", "hint", "sql", "parameters", "columns", "values", "command_tag"] as const).map(
+  (field) => ({ field, at: structs.pooler_output.fields[field] }),
+);
+
+/** With a struct of `size` bytes, which is longer than this version's: what the answer refers to lies behind it. Then it is made this version's. */
+export function judgeGrownOutput(bytes: Buffer, size: number): void {
+  const said = bytes.readUInt32LE();
+  if (said !== size) throw breach(`it changed the output's size from ${size} to ${said}`);
+  for (const { field, at } of outputReferences) {
+    const offset = bytes.readUInt32LE(at);
+    if (offset !== 0 && offset < size) {
+      throw breach(
+        `its ${field} begins at byte ${offset}, inside the output's struct, whose size says ${size}: a later host's is longer than the header's`,
+      );
+    }
+  }
+  bytes.writeUInt32LE(structs.pooler_output.size);
 }
 
 function checkRoute(out: OutputFrame, shards: number): void {

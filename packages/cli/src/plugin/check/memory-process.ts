@@ -3,7 +3,7 @@
 import { readFileSync, writeSync } from "node:fs";
 import { native } from "@pooler/core/plugin-tools";
 import type { BatteryReport, MemoryJob } from "./battery-job.js";
-import { openPluginUnderCheck } from "./plugin-under-check.js";
+import { createPluginUnderCheck, openLibrary } from "./plugin-under-check.js";
 
 const rounds = 200;
 const measurements = 5;
@@ -15,7 +15,7 @@ function report(line: BatteryReport): void {
 }
 
 const job = JSON.parse(readFileSync(0, "utf8")) as MemoryJob;
-const { bare } = openPluginUnderCheck(job.library, (symbol) => report({ kind: "calls", symbol }));
+const { bare } = createPluginUnderCheck(openLibrary(job.library), (symbol) => report({ kind: "calls", symbol }));
 const createFrame = Buffer.from(job.create, "base64");
 const questions = job.questions.map(({ id, learn, route }) => ({
   id,

@@ -5,7 +5,7 @@ import { native, OutputFrame, type PluginInfo, readPluginInfo } from "@pooler/co
 import { constants, structs } from "@pooler/plugin-abi";
 import { breach } from "./breach.js";
 import { createGuardedMemory, type GuardedMemory } from "./guarded-memory.js";
-import { type Answer, type Expectations, judgeDone, judgeNeeded, judgeRoute } from "./judge-answer.js";
+import { type Answer, type Expectations, judgeDone, judgeGrownOutput, judgeNeeded, judgeRoute } from "./judge-answer.js";
 
 type NativeCall = (...args: readonly unknown[]) => unknown;
 
@@ -35,6 +35,8 @@ export interface BareCalls {
 export interface CallOptions {
   /** Of the output; the pooler's own by default. */
   readonly capacity?: number;
+  /** How much longer the output's struct is than this version's, as with a later host. */
+  readonly outputGrowth?: number;
   /** What the plugin is told; the frame's length by default. */
   readonly length?: number;
   readonly wellFormed: boolean;
@@ -43,9 +45,37 @@ export interface CallOptions {
 export const smallestOutput = structs.pooler_output.size;
 const usualOutput = 64 << 10;
 
+/** The functions of a plugin, wherever they are. */
+export interface Calls {
+  readonly info: PluginInfo;
+  has(symbol: string): boolean;
+  bind(symbol: string): NativeCall;
+}
+
 /** `announce`: told which function is called next. */
-export function openPluginUnderCheck(library: string, announce: (symbol: string) => void): PluginUnderCheck {
-  return new Opened(library, announce);
+export function createPluginUnderCheck(calls: Calls, announce: (symbol: string) => void): PluginUnderCheck {
+  return new Opened(calls, announce);
+}
+
+export function openLibrary(path: string): Calls {
+  const library = native().load(path);
+  const bind = (symbol: string): NativeCall => {
+    const [result, parameters] = signatures[symbol] ?? ["void", []];
+    return library.func(symbol, result, [...parameters]);
+  };
+  const address: unknown = bind("pooler_plugin_info_v1")();
+  return {
+    info: readPluginInfo(typeof address === "bigint" ? address : 0n),
+    bind,
+    has(symbol) {
+      try {
+        library.symbol(symbol);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  };
 }
 
 const frames = ["void *", "uint32_t", "void *", "uint32_t"] as const;
@@ -62,25 +92,20 @@ const signatures: Readonly<Record<string, readonly [string, readonly string[]]>>
 class Opened implements PluginUnderCheck {
   readonly info: PluginInfo;
   readonly bare: BareCalls;
-  readonly #library: ReturnType<ReturnType<typeof native>["load"]>;
+  readonly #calls: Calls;
   readonly #bound = new Map<string, NativeCall>();
   readonly #announce: (symbol: string) => void;
   readonly #memory: GuardedMemory = createGuardedMemory();
 
-  constructor(library: string, announce: (symbol: string) => void) {
+  constructor(calls: Calls, announce: (symbol: string) => void) {
     this.#announce = announce;
-    this.#library = native().load(library);
-    this.info = readPluginInfo(this.infoAddress());
+    this.#calls = calls;
+    this.info = calls.info;
     this.bare = this.#bareCalls();
   }
 
   exports(symbol: string): boolean {
-    try {
-      this.#library.symbol(symbol);
-      return true;
-    } catch {
-      return false;
-    }
+    return this.#calls.has(symbol);
   }
 
   infoAddress(): bigint {
@@ -88,12 +113,10 @@ class Opened implements PluginUnderCheck {
     return typeof address === "bigint" ? address : 0n;
   }
 
-  create(frame: Buffer, { capacity, wellFormed }: CallOptions): { answer: Answer; state: bigint | null } {
+  create(frame: Buffer, { wellFormed, ...options }: CallOptions): { answer: Answer; state: bigint | null } {
     const state = new BigUint64Array(1);
     const placeOfState = native().address(state.buffer);
-    const { status, out } = this.#withFrames(frame, frame.length, capacity, (...args) =>
-      this.#call("pooler_create", ...args, placeOfState),
-    );
+    const { status, out } = this.#withFrames(frame, options, (...args) => this.#call("pooler_create", ...args, placeOfState));
     const answer = judgeDone(status, out, wellFormed);
     return { answer, state: status === constants.POOLER_OK ? (state[0] ?? 0n) : null };
   }
@@ -102,21 +125,21 @@ class Opened implements PluginUnderCheck {
     this.#call("pooler_destroy", state);
   }
 
-  route(state: bigint, frame: Buffer, { capacity, length, ...expectations }: CallOptions & Expectations): Answer {
-    const call = this.#withFrames(frame, length ?? frame.length, capacity, (...args) => this.#call("pooler_route_query", state, ...args));
-    if (call.status !== constants.POOLER_NEEDS_SPACE) return judgeRoute(call.status, call.out, expectations);
+  route(state: bigint, frame: Buffer, options: CallOptions & Expectations): Answer {
+    const call = this.#withFrames(frame, options, (...args) => this.#call("pooler_route_query", state, ...args));
+    if (call.status !== constants.POOLER_NEEDS_SPACE) return judgeRoute(call.status, call.out, options);
     const needed = judgeNeeded(call.out, this.exports("pooler_fetch_output"));
-    const fetched = this.#withOutput((needed + 7) & ~7, (...args) => this.#call("pooler_fetch_output", state, ...args));
+    const fetched = this.#withOutput((needed + 7) & ~7, options.outputGrowth ?? 0, (...args) =>
+      this.#call("pooler_fetch_output", state, ...args),
+    );
     if (fetched.status === constants.POOLER_NEEDS_SPACE) {
       throw breach(`pooler_fetch_output answered POOLER_NEEDS_SPACE again, with the ${needed} bytes that it wanted`);
     }
-    return judgeRoute(fetched.status, fetched.out, expectations);
+    return judgeRoute(fetched.status, fetched.out, options);
   }
 
-  learn(state: bigint, frame: Buffer, { capacity, length, wellFormed }: CallOptions): Answer {
-    const call = this.#withFrames(frame, length ?? frame.length, capacity, (...args) =>
-      this.#call("pooler_learn_statement", state, ...args),
-    );
+  learn(state: bigint, frame: Buffer, { wellFormed, ...options }: CallOptions): Answer {
+    const call = this.#withFrames(frame, options, (...args) => this.#call("pooler_learn_statement", state, ...args));
     return judgeDone(call.status, call.out, wellFormed);
   }
 
@@ -132,22 +155,20 @@ class Opened implements PluginUnderCheck {
   #bind(symbol: string): NativeCall {
     const known = this.#bound.get(symbol);
     if (known !== undefined) return known;
-    const [result, parameters] = signatures[symbol] ?? ["void", []];
-    const bound = this.#library.func(symbol, result, [...parameters]);
+    const bound = this.#calls.bind(symbol);
     this.#bound.set(symbol, bound);
     return bound;
   }
 
-  /** `length` may be less than the frame has: what is cut off is not there, unless it belongs to the first struct. */
   #withFrames(
     frame: Buffer,
-    length: number,
-    capacity: number | undefined,
+    { length = frame.length, capacity = usualOutput, outputGrowth = 0 }: Omit<CallOptions, "wellFormed">,
     call: (input: bigint, length: number, output: bigint, capacity: number) => unknown,
   ): { readonly status: number; readonly out: OutputFrame } {
+    // A length may be less than the frame has: what is cut off is not there, unless it belongs to the first struct.
     const shownBytes = length < structs.pooler_input.size ? frame : frame.subarray(0, length);
     const input = this.#memory.placeInput(shownBytes);
-    const made = this.#withOutput(capacity ?? usualOutput, (output, room) => call(input.address, length, output, room));
+    const made = this.#withOutput(capacity, outputGrowth, (output, room) => call(input.address, length, output, room));
     if (!input.bytes.equals(shownBytes)) {
       const at = input.bytes.findIndex((byte, index) => byte !== shownBytes[index]);
       throw breach(`it wrote into its input frame (byte ${at})`);
@@ -157,14 +178,19 @@ class Opened implements PluginUnderCheck {
 
   #withOutput(
     capacity: number,
+    growth: number,
     call: (output: bigint, capacity: number) => unknown,
   ): { readonly status: number; readonly out: OutputFrame } {
     const output = this.#memory.placeOutput(capacity);
     const out = new OutputFrame(output.bytes.buffer as ArrayBuffer);
     out.clear();
+    const size = smallestOutput + growth;
+    output.bytes.fill(0, smallestOutput, size);
+    output.bytes.writeUInt32LE(size);
     const status = Number(call(output.address, capacity));
     const trespass = this.#memory.trespass();
     if (trespass !== null) throw breach(trespass);
+    if (growth > 0) judgeGrownOutput(output.bytes, size);
     return { status, out };
   }
 

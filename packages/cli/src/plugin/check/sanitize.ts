@@ -20,6 +20,7 @@ export async function buildSanitized(project: PluginProject, output: string): Pr
   const { source, folder } = project;
   if (source === null) return { available: false, why: "there is no source to build" };
   if (source.lang === "rust") return { available: false, why: "Rust has them in its nightly compiler only (-Zsanitizer)" };
+  if (source.lang === "js") return { available: false, why: "it is JavaScript" };
   if (source.lang === "command") return { available: false, why: 'the plugin is built by a command of its own ("pooler.build")' };
   if (process.platform !== "linux") return { available: false, why: "macOS does not let their runtime into the node binary" };
   const platform = thisPlatform();
