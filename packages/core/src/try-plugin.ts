@@ -4,7 +4,7 @@ import type { PluginConfig } from "./config/types.js";
 import type { PluginDescription } from "./plugins/chain-plugin.js";
 import { openCrashPage } from "./plugins/crash-page.js";
 import { loadPlugin } from "./plugins/loader.js";
-import { importScripts } from "./plugins/script-module.js";
+import { importScripts } from "./plugins/loader-scripts.js";
 
 /** Creates the plugin with its settings, destroys it, and tells what it says of itself. Rejects with PLUGIN_UNUSABLE. */
 export async function tryPlugin(plugin: PluginConfig): Promise<PluginDescription> {
@@ -12,8 +12,9 @@ export async function tryPlugin(plugin: PluginConfig): Promise<PluginDescription
   const { parse } = await import("libpg-query");
   // libpg_query gives its version as PostgreSQL does: 180004 is 18.4.
   const { version = 0 } = await parse("SELECT 1");
-  const scripts = await importScripts([plugin]);
-  const loaded = loadPlugin(plugin, 0, { grammar: Math.floor(version / 10_000), worker: 0, crashPage: openCrashPage(null), scripts });
+  const crashPage = openCrashPage(null);
+  const loadScript = await importScripts([plugin], crashPage);
+  const loaded = loadPlugin(plugin, 0, { grammar: Math.floor(version / 10_000), worker: 0, crashPage, loadScript });
   loaded.destroy();
   return loaded.description;
 }

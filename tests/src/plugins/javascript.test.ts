@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { errorIn, rowsOf, typesOf } from "../harness/backend-message.js";
 import { runPooler } from "../harness/pooler.js";
 import { sharedShards } from "../harness/shared-cluster.js";
-import { byCustomer } from "./plugin-libraries.js";
+import { messages } from "../harness/wire-client.js";
+import { byCustomer, hooks } from "./plugin-libraries.js";
 import { batch, int8, placeIn, port, type Rig, run, startRig } from "./rig.js";
 
 const js = fileURLToPath(new URL("../../../packages/plugin-abi/dist/js/index.js", import.meta.url));
@@ -22,7 +23,7 @@ export default definePlugin({
   capabilities: ["every_statement", "facts"],
   create: (config) => {
     if (config.refuse) throw new Error("config: refuse: as you like");
-    return { shard: config.shard ?? 1 };
+    return { shard: config.shard ?? 1, mask: "***" };
   },
   route({ statement, session, parameters }, state) {
     const { sql } = statement;
@@ -30,6 +31,8 @@ export default definePlugin({
     if (sql.includes("'by parameter'")) return forward({ shard: Number(parameters[0]?.text ?? 0) });
     if (sql.includes("'read'")) return forward({ role: "read", shard: 0 });
     if (sql.includes("'refuse'")) return refuse("no, " + session.user, { sqlstate: "42501", hint: "Ask." });
+    if (sql.includes("'masked'")) return { verdict: "skip", showRows: true };
+    if (sql.includes("'later'")) setTimeout(() => { throw new Error("nobody catches this") }, 0);
     if (sql.includes("'throw'")) throw new Error("as asked: ü");
     if (sql.includes("'promise'")) return Promise.resolve(undefined);
     if (sql.includes("'nonsense'")) return { verdict: "forward", shard: 99 };
@@ -40,6 +43,15 @@ export default definePlugin({
     return undefined;
   },
   queryEnd: () => { ends += 1; },
+  resultRow({ columns, values }, state) {
+    if (values[0]?.toString() === "2") return "drop";
+    if (values[0]?.toString() === "9") throw new Error("not this row");
+    return columns.map(({ name }) => (name === "secret" ? state.mask : undefined));
+  },
+  reload(config, state) {
+    if (config.refuse) throw new Error("config: refuse: not now");
+    Object.assign(state, config);
+  },
   clientConnect: ({ askedUser }) => (askedUser === "stranger" ? refuse("strangers stay out", { sqlstate: "28000" }) : accept({})),
 });
 `;
@@ -50,6 +62,7 @@ beforeAll(async () => {
     plugins: [
       { package: "./switchboard.mjs", config: { shard: 1 } },
       { as: "by-customer", library: byCustomer() },
+      { as: "hooks", library: hooks() },
     ],
     prepare: (folder) => writeFileSync(join(folder, "switchboard.mjs"), source),
   });
@@ -107,6 +120,49 @@ test.each([
   expect(rowsOf(await client.query("SELECT 1"))).toEqual([["1"]]);
 });
 
+const secrets = "SELECT id, 'secret ' || id AS secret, id * 10 AS n, 'masked' FROM generate_series(1, 3) id";
+
+test("rows are masked and dropped, in both protocols, and a native plugin sees what is left", async () => {
+  const client = await rig.client();
+  const masked = [
+    ["1", "***", "10", "masked"],
+    ["3", "***", "30", "masked"],
+  ];
+  expect(rowsOf(await client.query(secrets))).toEqual(masked);
+  expect(rowsOf(await batch(client, run(secrets)))).toEqual(masked);
+  // The library is the third of the chain, and looks at rows after the module.
+  const both = await client.query(secrets.replace("SELECT", "SELECT /* rows: drop 3 */"));
+  expect(rowsOf(both)).toEqual(masked.slice(0, 1));
+  expect(both.at(-2)?.toString()).toBe("C(SELECT 1)");
+});
+
+test("a row that it fails at does not reach the client, nor does any behind it", async () => {
+  const client = await rig.client();
+  const failed = await client.query(secrets.replace("(1, 3)", "(7, 11)"));
+  expect(rowsOf(failed).map(([id]) => id)).toEqual(["7", "8"]);
+  expect(errorIn(failed)).toMatchObject({ C: "XX000", M: expect.stringMatching(/failed: Error: not this row/) });
+  expect(rowsOf(await client.query("SELECT 1"))).toEqual([["1"]]);
+});
+
+test("reload takes another configuration, or refuses it and keeps the one before", async () => {
+  const client = await rig.client();
+  const reload = async (config: Readonly<Record<string, unknown>>): Promise<string> => {
+    const [module, ...others] = rig.config["plugins"] as readonly Record<string, unknown>[];
+    rig.pooler.writeConfig({ ...rig.config, plugins: [{ ...module, config }, ...others] });
+    const admin = await rig.client({ user: "admin", database: "pooler" });
+    const answer = await admin.query("RELOAD");
+    return errorIn(answer)?.["M"] ?? "taken";
+  };
+  const mask = async (): Promise<unknown> => rowsOf(await client.query(secrets))[0]?.[1];
+  expect(await reload({ shard: 1, mask: "---" })).toBe("taken");
+  expect(await mask()).toBe("---");
+  expect(await reload({ shard: 1, mask: "+++", refuse: true })).toMatch(
+    /"\.\/switchboard\.mjs" refused it: Error: config: refuse: not now/,
+  );
+  expect(await mask()).toBe("---");
+  expect(await reload({ shard: 1, mask: "***" })).toBe("taken");
+});
+
 test("the console shows it like any other", async () => {
   const shown = await rig.console("SHOW PLUGINS");
   expect(shown[0]).toMatchObject({ name: "./switchboard.mjs", plugin: "switchboard", version: "3.2.1" });
@@ -114,6 +170,20 @@ test("the console shows it like any other", async () => {
 
 test("clientConnect refuses", async () => {
   await expect(rig.client({ user: "stranger" })).rejects.toThrow(/strangers stay out/);
+});
+
+test("what it throws when no hook is running ends its worker, and the next one serves", async () => {
+  const [before] = await rig.console("SHOW WORKERS");
+  const client = await rig.client();
+  client.send(messages.query("SELECT 'later'"));
+  await client.closed;
+  const told = await rig.pooler.untilLog(({ event }) => event === "worker gone");
+  expect(told["msg"]).toMatch(/ended with exit code 1; a new one is started/);
+  expect(rig.pooler.log.some(({ msg }) => msg?.includes("nobody catches this"))).toBe(true);
+  const next = await rig.client();
+  expect(rowsOf(await next.query("SELECT 1"))).toEqual([["1"]]);
+  const [after] = await rig.console("SHOW WORKERS");
+  expect(after?.["pid"]).not.toBe(before?.["pid"]);
 });
 
 test.each([

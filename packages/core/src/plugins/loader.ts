@@ -18,7 +18,7 @@ import { encodeCreateInput } from "./frames-block.js";
 import { OutputFrame } from "./frames-output.js";
 import { readBinaryTarget, whyUnloadable } from "./loader-binary.js";
 import { checkPluginInfo, describePlugin, type PluginInfo, readPluginInfo, unusable } from "./loader-handshake.js";
-import { isScript, loadScript, type ScriptModules } from "./script-module.js";
+import { isScript, type LoadScript } from "./loader-scripts.js";
 
 const inPointer = ["void *", "uint32_t"] as const;
 const outPointer = inPointer;
@@ -29,11 +29,9 @@ export interface LoadPluginsOptions {
   /** 0-based number of the worker. */
   readonly worker: number;
   readonly crashPage: CrashPage;
-  /** Plugins that are JavaScript, imported: see importScripts(). */
-  readonly scripts?: ScriptModules;
+  /** For plugins that are JavaScript: see importScripts(). */
+  readonly loadScript?: LoadScript | null;
 }
-
-const noScripts: ScriptModules = new Map();
 
 /** Load and create all plugins, in order. What was created is destroyed again when a later one is refused. */
 export function loadPlugins(configs: readonly PluginConfig[], options: LoadPluginsOptions): readonly LoadedPlugin[] {
@@ -56,10 +54,8 @@ export function loadPlugins(configs: readonly PluginConfig[], options: LoadPlugi
 /** `position`: 0-based, in the configuration. */
 export function loadPlugin(config: PluginConfig, position: number, options: LoadPluginsOptions): LoadedPlugin {
   const guarded = guard(position, options.crashPage);
-  if (isScript(config.library)) {
-    const { scripts = noScripts, grammar, worker } = options;
-    return guarded("create", () => loadScript(config, { modules: scripts, grammar, worker }));
-  }
+  const { loadScript = null } = options;
+  if (loadScript !== null && isScript(config.library)) return guarded("create", () => loadScript(config, options));
   const { library, info } = openPlugin(config, options.grammar, guarded);
   const exports = bindExports(config, library, info);
   const create = bind(config, library, "pooler_create", "int32_t", [...inPointer, ...outPointer, "void *"]);

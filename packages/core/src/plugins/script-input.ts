@@ -8,22 +8,30 @@ import type { FrameBytes } from "./script-memory.js";
 const { pooler_input: input, pooler_statement: statement, pooler_session: session, pooler_cluster: cluster } = structs;
 const { pooler_parameter: parameter, pooler_host: host, pooler_table: table, pooler_function: called, pooler_pair: pair } = structs;
 
-const kinds: readonly StatementKind[] = [
-  ...(["other", "select", "insert", "update", "delete", "merge", "copy", "explain", "ddl"] as const),
-  ...(["set", "show", "transaction", "prepare", "execute", "call", "cursor", "listen", "empty"] as const),
-];
+/** As in the header, in small letters. */
+const kinds: ReadonlyMap<number, StatementKind> = new Map(
+  Object.entries(constants)
+    .filter(([name]) => name.startsWith("POOLER_STATEMENT_"))
+    .map(([name, kind]) => [kind, name.slice("POOLER_STATEMENT_".length).toLowerCase() as StatementKind]),
+);
 
 /** A struct of a frame: fields by their offset in it. */
 export class Record {
   readonly frame: FrameBytes;
   readonly at: number;
+  readonly #epoch: number;
 
   constructor(frame: FrameBytes, at: number) {
     this.frame = frame;
     this.at = at;
+    this.#epoch = frame.epoch;
   }
 
+  /** Every other read begins with this one. */
   u32(field: number): number {
+    if (this.frame.epoch !== this.#epoch) {
+      throw new TypeError("what a hook is given can be read during its call only: read what is needed then, and keep that");
+    }
     return this.frame.words[(this.at + field) >>> 2] as number;
   }
 
@@ -186,7 +194,7 @@ export class ScriptStatement implements Statement {
   }
 
   get kind(): StatementKind {
-    return kinds[this.#record.u32(statement.fields.kind)] ?? "other";
+    return kinds.get(this.#record.u32(statement.fields.kind)) ?? "other";
   }
 
   get parsed(): boolean {

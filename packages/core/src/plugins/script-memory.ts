@@ -1,10 +1,12 @@
 // Frames as bytes for plugins that are JavaScript: the chain hands out addresses, as native code wants them. Reads only within
-// the length that came with the address.
+// the length that came with the address, and only while the call lasts that it came with.
 import { native } from "../base/native.js";
 
 export interface FrameBytes {
   readonly bytes: Buffer;
   readonly words: Uint32Array;
+  /** Counts up when a call has ended: the memory may be gone then, or be about another statement. */
+  epoch: number;
 }
 
 /** A chain has a handful of frames; those that grew were left behind. */
@@ -19,7 +21,7 @@ export class FrameMemory {
     if (known !== undefined && known.bytes.length >= length) return known;
     if (this.#known.size >= mostKept) this.#known.clear();
     const memory = native().view(address, length);
-    const made: FrameBytes = { bytes: Buffer.from(memory), words: new Uint32Array(memory, 0, length >>> 2) };
+    const made: FrameBytes = { bytes: Buffer.from(memory), words: new Uint32Array(memory, 0, length >>> 2), epoch: 0 };
     this.#known.set(address, made);
     return made;
   }

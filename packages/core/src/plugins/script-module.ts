@@ -8,28 +8,18 @@ import { hookMethods, isPluginDefinition, type PluginDefinition } from "@pooler/
 import type { PluginConfig } from "../config/types.js";
 import type { LoadedPlugin, PluginDescription } from "./chain-plugin.js";
 import { unusable } from "./loader-handshake.js";
-import { scriptExports } from "./script-plugin.js";
+import { forsakePromise, scriptExports } from "./script-plugin.js";
 
-type Definition = PluginDefinition<unknown, unknown>;
+export type Definition = PluginDefinition<unknown, unknown>;
 
-/** By the path of the module. */
-export type ScriptModules = ReadonlyMap<string, Definition>;
-
-export function isScript(library: string): boolean {
-  return /\.(?:js|mjs|cjs)$/.test(library);
+export interface ScriptOptions {
+  readonly grammar: number;
+  /** 0-based. */
+  readonly worker: number;
 }
 
-/** Importing takes its time, and creating does not: the modules come first. Rejects with PLUGIN_UNUSABLE. */
-export async function importScripts(configs: readonly PluginConfig[]): Promise<ScriptModules> {
-  const modules = new Map<string, Definition>();
-  for (const config of configs) {
-    if (!isScript(config.library) || modules.has(config.library)) continue;
-    modules.set(config.library, await importScript(config));
-  }
-  return modules;
-}
-
-async function importScript(config: PluginConfig): Promise<Definition> {
+/** What its default export is. Rejects with PLUGIN_UNUSABLE. */
+export async function importScript(config: PluginConfig): Promise<Definition> {
   let made: { readonly default?: unknown };
   try {
     made = (await import(pathToFileURL(config.library).href)) as { readonly default?: unknown };
@@ -50,14 +40,8 @@ async function importScript(config: PluginConfig): Promise<Definition> {
   return definition;
 }
 
-export interface LoadScriptOptions {
-  readonly modules: ScriptModules;
-  readonly grammar: number;
-  readonly worker: number;
-}
-
-export function loadScript(config: PluginConfig, { modules, grammar, worker }: LoadScriptOptions): LoadedPlugin {
-  const definition = modules.get(config.library);
+/** Makes the state of a plugin. Throws PLUGIN_UNUSABLE. */
+export function loadScript(config: PluginConfig, definition: Definition | undefined, { grammar, worker }: ScriptOptions): LoadedPlugin {
   if (definition === undefined) throw unusable(config, "its module was not imported", "Report it: this is an error of the pooler.");
   const host = { name: config.name, worker, grammar };
   let state: unknown;
@@ -71,7 +55,7 @@ export function loadScript(config: PluginConfig, { modules, grammar, worker }: L
       cause,
     );
   }
-  if (typeof state === "object" && state !== null && "then" in state && typeof state.then === "function") {
+  if (forsakePromise(state)) {
     throw unusable(config, "create() returned a promise: plugins are made at once", "Do without waiting in create().");
   }
   let destroyed = false;
@@ -83,7 +67,12 @@ export function loadScript(config: PluginConfig, { modules, grammar, worker }: L
     destroy() {
       if (destroyed) return;
       destroyed = true;
-      definition.destroy?.(state);
+      try {
+        forsakePromise(definition.destroy?.(state));
+      } catch (cause) {
+        // Others are yet to be destroyed, and the worker ends as it would have.
+        process.emitWarning(`plugin "${config.name}" failed in destroy: ${cause instanceof Error ? cause.stack : String(cause)}`);
+      }
     },
   };
 }

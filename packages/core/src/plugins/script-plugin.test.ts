@@ -1,15 +1,5 @@
 import { constants } from "@pooler/plugin-abi";
-import {
-  accept,
-  definePlugin,
-  forward,
-  intercept,
-  type PluginDefinition,
-  type RouteInput,
-  refuse,
-  rewrite,
-  skip,
-} from "@pooler/plugin-abi/js";
+import { definePlugin, forward, intercept, type PluginDefinition, type RouteInput, refuse, rewrite, skip } from "@pooler/plugin-abi/js";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { createFacts, createRig, createSession, parametersOf, type Rig, type RigPlugin } from "../../fixtures/chain-rig.js";
 import { createPluginCompiler } from "../../fixtures/compile-plugin.js";
@@ -44,6 +34,14 @@ function rigOf(...plugins: readonly RigPlugin[]): Rig {
 /** What route() throws or answers, given as a function of the input. */
 const routing = (route: (input: RouteInput) => unknown, more: Partial<RigPlugin> = {}): RigPlugin =>
   script({ route: route as PluginDefinition["route"] & object }, more);
+
+function caught(read: () => unknown): string {
+  try {
+    return `nothing, it was ${String(read())}`;
+  } catch (error) {
+    return String(error);
+  }
+}
 
 describe("what it sees", () => {
   it("is the statement with its facts, parameters, session and cluster", () => {
@@ -144,6 +142,62 @@ describe("what it sees", () => {
     rig.ask("SELECT 1", { parameters: parametersOf([{ value: "one" }]) });
     rig.ask("SELECT 2", { parameters: parametersOf([{ value: "two" }]) });
     expect(kept.map(String)).toEqual(["SELECT 1", "one", "SELECT 2", "two"]);
+  });
+
+  it("cannot be read when its call is over, and not as another call's", () => {
+    const kept: RouteInput[] = [];
+    const late: unknown[] = [];
+    const rig = rigOf(
+      routing((input) => {
+        const [before] = kept;
+        kept.push(input);
+        if (before !== undefined) for (const read of [() => before.session, () => before.statement.sql]) late.push(caught(read));
+      }),
+    );
+    rig.ask("SELECT 1");
+    rig.ask("SELECT 2");
+    late.push(caught(() => kept[1]?.parameters));
+    expect(late).toHaveLength(3);
+    for (const error of late) expect(error).toMatch(/^TypeError: what a hook is given can be read during its call only/);
+  });
+
+  it("cannot be changed for those behind", () => {
+    const seen: unknown[] = [];
+    const rig = rigOf(
+      routing((input) => {
+        input.statement.sqlBytes.fill(0);
+        input.parameters[0]?.bytes?.fill(0);
+        expect(() => Object.assign(input, { shard: 1 })).toThrow(TypeError);
+        expect(() => Object.assign(input.statement, { sql: "DROP TABLE users" })).toThrow(TypeError);
+      }),
+      routing(
+        ({ statement, parameters, shard }) => {
+          seen.push(statement.sql, parameters[0]?.text, shard);
+        },
+        { name: "behind" },
+      ),
+    );
+    expect(rig.ask("SELECT 1", { parameters: parametersOf([{ value: "one" }]) }).outcome).toBe("route");
+    expect(seen).toEqual(["SELECT 1", "one", null]);
+  });
+
+  it("calls kinds as the header does", () => {
+    const names = Object.entries(constants).filter(([name]) => name.startsWith("POOLER_STATEMENT_"));
+    expect(names.length).toBeGreaterThan(15);
+    for (const [name, kind] of names) {
+      let seen = "";
+      const plugin = script({
+        capabilities: ["facts"],
+        route: ({ statement }) => {
+          seen = statement.kind;
+          return undefined;
+        },
+      });
+      const rig = createRig([plugin], () => createFacts({ kind }));
+      rig.ask("SELECT 1");
+      rig.dispose();
+      expect(`POOLER_STATEMENT_${seen.toUpperCase()}`).toBe(name);
+    }
   });
 });
 
@@ -290,6 +344,27 @@ describe("state and learning", () => {
     ]);
   });
 
+  it("what destroy throws keeps nobody else from being destroyed", async () => {
+    const destroyed: string[] = [];
+    const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
+    const rig = createRig([
+      script({ route: () => undefined, destroy: () => destroyed.push("one") }, { name: "one" }),
+      script(
+        {
+          route: () => undefined,
+          destroy: () => {
+            throw new Error("stuck");
+          },
+        },
+        { name: "two" },
+      ),
+      script({ route: () => undefined, destroy: () => destroyed.push("three") }, { name: "three" }),
+    ]);
+    rig.dispose();
+    expect(destroyed).toEqual(["one", "three"]);
+    expect((await warned).message).toMatch(/^plugin "two" failed in destroy: Error: stuck/);
+  });
+
   it("what create throws, and a promise, stop the start in its words", () => {
     const refusing = (create: () => unknown) => () => createRig([script({ create, route: () => undefined })]);
     expect(
@@ -303,6 +378,7 @@ describe("state and learning", () => {
       }),
     ).toThrow(/plugin "script" \(.*\) cannot be used: prefix: must not be empty/);
     expect(refusing(async () => 1)).toThrow(/create\(\) returned a promise/);
+    expect(refusing(() => Promise.reject(new Error("late")))).toThrow(/create\(\) returned a promise/);
   });
 
   it("a text is learned once, until it is forgotten", () => {
@@ -355,65 +431,6 @@ describe("state and learning", () => {
       capabilities: ["inspect", "facts"],
       capabilityBits: constants.POOLER_CAP_INSPECT | constants.POOLER_CAP_FACTS,
     });
-  });
-});
-
-describe("the hooks beside route", () => {
-  const client = {
-    session: createSession({ user: "alice", database: "app" }),
-    askedUser: "alice",
-    askedDatabase: "app",
-    peerName: null,
-    parameters: new Map([["application_name", "psql"]]),
-  };
-
-  it("clientConnect sees the client, lets it in as somebody else, or refuses it", () => {
-    const seen: unknown[] = [];
-    const rig = rigOf(
-      script({
-        clientConnect: (input) => {
-          seen.push([input.askedUser, input.askedDatabase, input.peerName, [...input.parameters], input.session.user]);
-          return accept({ user: "bob", database: "other", serverUser: "s", serverPassword: "p" });
-        },
-      }),
-    );
-    expect(rig.chain.hooks?.clientConnect(client)).toMatchObject({
-      refusal: null,
-      session: { user: "bob", database: "other" },
-      login: { user: "s", password: "p" },
-    });
-    expect(seen).toEqual([["alice", "app", null, [["application_name", "psql"]], "alice"]]);
-    const refusing = rigOf(script({ clientConnect: () => refuse("not you", { sqlstate: "28000" }) }));
-    expect(refusing.chain.hooks?.clientConnect(client).refusal).toMatchObject({ message: "not you", sqlstate: "28000" });
-    const failing = rigOf(script({ clientConnect: () => ({ verdict: "forward" }) as never }));
-    expect(failing.chain.hooks?.clientConnect(client).refusal?.message).toContain('verdict is "forward", which is none of this hook');
-  });
-
-  it("serverConnect gives statements, clientDisconnect hears of the end", () => {
-    const left: unknown[] = [];
-    const rig = rigOf(
-      script({
-        serverConnect: (server) => accept({ sql: `SET ROLE r${server.shard}`, onceSql: `-- ${server.parameters.get("server_version")}` }),
-        clientDisconnect: (input) => left.push([input.session.user, input.loggedIn, input.durationMs]),
-      }),
-    );
-    const server = {
-      ...{
-        id: 1,
-        shard: 1,
-        role: "primary" as const,
-        processId: 7,
-        database: "app",
-        serverDatabase: "a",
-        user: "u",
-        address: "h:1",
-        tls: false,
-      },
-      parameters: new Map([["server_version", "18.1"]]),
-    };
-    expect(rig.chain.hooks?.serverConnect(server)).toMatchObject({ always: [Buffer.from("SET ROLE r1")], once: [Buffer.from("-- 18.1")] });
-    rig.chain.hooks?.clientDisconnect(client.session, 1500, true, 1);
-    expect(left).toEqual([["alice", true, 1500]]);
   });
 });
 

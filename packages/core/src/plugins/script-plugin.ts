@@ -1,7 +1,7 @@
 // A plugin that is a JavaScript module, with the same exports as a library: the chain and the other hooks call both alike, and read
 // and judge their answers alike. An exception is the plugin's failure; what is no answer is a malformed one.
 import { constants, structs } from "@pooler/plugin-abi";
-import type { PluginDefinition, PluginHost, RowInput } from "@pooler/plugin-abi/js";
+import type { PluginDefinition, PluginHost } from "@pooler/plugin-abi/js";
 import type { HookFunction, PluginExports, SideHook } from "./chain-plugin.js";
 import { connectInputOf, disconnectInputOf, endInputOf, rowInputOf, serverInputOf } from "./script-hook-inputs.js";
 import { clientEncodingOf, Record, ScriptRouteInput, ScriptSession, ScriptStatement, statementIdOf } from "./script-input.js";
@@ -63,7 +63,13 @@ class ScriptPlugin {
           ? null
           : this.#hook((input) => this.#connected(serverConnect.call(definition, serverInputOf(input), state), serverTexts)),
       query_end: queryEnd === undefined ? null : this.#hook((input) => done(queryEnd.call(definition, endInputOf(input), state))),
-      result_row: resultRow === undefined ? null : this.#hook((input) => this.#row(resultRow.bind(definition), rowInputOf(input))),
+      result_row:
+        resultRow === undefined
+          ? null
+          : this.#hook((input) => {
+              const given = rowInputOf(input);
+              return this.#row(resultRow.call(definition, given, state), given.columns.length);
+            }),
       reload:
         reload === undefined
           ? null
@@ -78,12 +84,15 @@ class ScriptPlugin {
   #hook(answer: (input: FrameBytes) => number): HookFunction {
     return (_, input, length, output, capacity) => {
       this.#writer.begin();
+      const frame = this.#memory.at(input, length);
       let status: number;
       try {
-        status = answer(this.#memory.at(input, length));
+        status = answer(frame);
       } catch (error) {
         status = POOLER_FAILED;
         this.#writer.begin().failure(messageOf(error));
+      } finally {
+        frame.epoch++;
       }
       return this.#give(status, output, capacity);
     };
@@ -164,13 +173,12 @@ class ScriptPlugin {
     }
   }
 
-  #row(resultRow: (input: RowInput, state: unknown) => unknown, input: RowInput): number {
-    const answer = resultRow(input, this.#state);
+  #row(answer: unknown, columns: number): number {
     refusePromise(answer);
     if (answer === undefined || answer === "keep") return constants.POOLER_ROW_KEEP;
     if (answer === "drop") return constants.POOLER_ROW_DROP;
     if (!Array.isArray(answer)) throw new WrongAnswer(`it is ${shown(answer)}: "keep", "drop" or a list of values`);
-    this.#writer.row(answer, input.columns.length);
+    this.#writer.row(answer, columns);
     return constants.POOLER_ROW_CHANGE;
   }
 }
@@ -196,10 +204,14 @@ function done(answer: unknown): number {
 
 /** Nobody waits for it: the statement would go on before it is there. */
 function refusePromise(answer: unknown): void {
-  if (!isFields(answer) || typeof answer["then"] !== "function") return;
-  // What becomes of it is nobody's business; it must not end the worker.
+  if (forsakePromise(answer)) throw new WrongAnswer("it is a promise: plugins answer at once");
+}
+
+/** Whether it is a promise. What becomes of it is nobody's business then; it must not end the worker. */
+export function forsakePromise(answer: unknown): boolean {
+  if (!isFields(answer) || typeof answer["then"] !== "function") return false;
   (answer as unknown as Promise<unknown>).then(undefined, () => {});
-  throw new WrongAnswer("it is a promise: plugins answer at once");
+  return true;
 }
 
 function messageOf(error: unknown): string {

@@ -7,7 +7,7 @@ import type { PoolerConfig } from "../config/types.js";
 import { createPluginChain } from "../plugins/chain.js";
 import { openCrashPage } from "../plugins/crash-page.js";
 import { loadPlugins } from "../plugins/loader.js";
-import { importScripts } from "../plugins/script-module.js";
+import { importScripts } from "../plugins/loader-scripts.js";
 import type { StatementSource } from "../plugins/statements.js";
 import type { PluginChain } from "../plugins/types.js";
 import { createStatementParser, grammarMajor } from "../sql/parser.js";
@@ -30,8 +30,8 @@ export async function createWorkerPlugins(
   log: Logger,
 ): Promise<WorkerPlugins> {
   const crashPage = openCrashPage(crashPageFd);
-  const scripts = await importScripts(config.plugins);
-  const plugins = loadPlugins(config.plugins, { grammar: grammarMajor, worker, crashPage, scripts });
+  const loadScript = await importScripts(config.plugins, crashPage);
+  const plugins = loadPlugins(config.plugins, { grammar: grammarMajor, worker, crashPage, loadScript });
   const wantsFacts = plugins.some(
     ({ description }) => (description.capabilityBits & (constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE)) !== 0,
   );

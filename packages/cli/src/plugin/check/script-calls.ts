@@ -1,30 +1,30 @@
 // A plugin that is a JavaScript module with the functions of a library, so that the battery can ask it as the pooler does.
 
-import { importScripts, type LoadedPlugin, loadScript, native, type PluginInfo, type ScriptModules } from "@pooler/core/plugin-tools";
+import { importScript, type LoadedPlugin, loadScript, native, type PluginInfo } from "@pooler/core/plugin-tools";
 import { constants, structs } from "@pooler/plugin-abi";
+import type { PluginDefinition } from "@pooler/plugin-abi/js";
 import type { Calls } from "./plugin-under-check.js";
 
 const config = (library: string, values: Readonly<Record<string, unknown>>) =>
   ({ name: "plugin-under-check", library, source: "path", packageVersion: null, config: values, onError: "fail" }) as const;
 
 export async function openScript(library: string, grammar: number): Promise<Calls> {
-  return new ScriptCalls(library, await importScripts([config(library, {})]), grammar);
+  return new ScriptCalls(library, await importScript(config(library, {})), grammar);
 }
 
 class ScriptCalls implements Calls {
   readonly info: PluginInfo;
   readonly #library: string;
-  readonly #modules: ScriptModules;
+  readonly #definition: PluginDefinition<unknown, unknown>;
   readonly #grammar: number;
   readonly #states = new Map<bigint, LoadedPlugin>();
   #last = 0n;
 
-  constructor(library: string, modules: ScriptModules, grammar: number) {
+  constructor(library: string, definition: PluginDefinition<unknown, unknown>, grammar: number) {
     this.#library = library;
-    this.#modules = modules;
+    this.#definition = definition;
     this.#grammar = grammar;
-    const definition = modules.get(library);
-    const has = (name: string): boolean => definition?.capabilities?.some((each) => each === name) === true;
+    const has = (name: string): boolean => definition.capabilities?.some((each) => each === name) === true;
     const bits = (names: Readonly<Record<string, number>>): number =>
       Object.entries(names).reduce((sum, [name, bit]) => sum | (has(name) ? bit : 0), 0);
     this.info = {
@@ -32,7 +32,7 @@ class ScriptCalls implements Calls {
       abiMajor: constants.POOLER_ABI_MAJOR,
       abiMinor: constants.POOLER_ABI_MINOR,
       minHostMinor: 0,
-      hooks: definition?.route === undefined ? 0 : constants.POOLER_HOOK_ROUTE_QUERY,
+      hooks: definition.route === undefined ? 0 : constants.POOLER_HOOK_ROUTE_QUERY,
       capabilities: bits({
         facts: constants.POOLER_CAP_FACTS,
         parse_tree: constants.POOLER_CAP_PARSE_TREE,
@@ -47,7 +47,7 @@ class ScriptCalls implements Calls {
   }
 
   has(symbol: string): boolean {
-    const learns = this.#modules.get(this.#library)?.learn !== undefined;
+    const learns = this.#definition.learn !== undefined;
     return symbol === "pooler_fetch_output" || (learns && (symbol === "pooler_learn_statement" || symbol === "pooler_forget_statement"));
   }
 
@@ -76,11 +76,8 @@ class ScriptCalls implements Calls {
       const values: unknown = JSON.parse(json);
       // The pooler gives objects only.
       if (typeof values !== "object" || values === null || Array.isArray(values)) throw new TypeError("the configuration is no object");
-      const plugin = loadScript(config(this.#library, values as Readonly<Record<string, unknown>>), {
-        modules: this.#modules,
-        grammar: this.#grammar,
-        worker: 0,
-      });
+      const own = config(this.#library, values as Readonly<Record<string, unknown>>);
+      const plugin = loadScript(own, this.#definition, { grammar: this.#grammar, worker: 0 });
       this.#last += 1n;
       this.#states.set(this.#last, plugin);
       new BigUint64Array(native().view(place, 8))[0] = this.#last;
