@@ -15,6 +15,8 @@ export interface PluginEntry {
   readonly library: string;
   readonly config?: Toml;
   readonly onError?: "fail" | "skip";
+  /** Other keys of the entry. */
+  readonly entry?: Toml;
 }
 
 export interface RigOptions {
@@ -50,6 +52,7 @@ export function rigConfig({ plugins, databases, app = {}, rest = {} }: RigOption
     plugins: plugins.map((plugin) => ({
       name: "package" in plugin ? plugin.package : `./${plugin.as}`,
       ...("onError" in plugin && plugin.onError !== undefined ? { on_error: plugin.onError } : {}),
+      ...("entry" in plugin ? plugin.entry : {}),
       ...(plugin.config === undefined ? {} : { config: plugin.config }),
     })),
   };

@@ -9,7 +9,7 @@ export interface ConsoleContext {
   /** detail: with every client and server connection. */
   view(detail: boolean): Promise<PoolerView>;
   /** Rejects with a PoolerError when the new configuration is no good; the old one stays then. */
-  reload(): Promise<{ readonly applied: readonly string[]; readonly needRestart: readonly string[] }>;
+  reload(): Promise<{ readonly applied: readonly string[]; readonly needRestart: readonly string[]; readonly restored: readonly string[] }>;
   /** Resolves when no server connection of it (null: of any) is in use. */
   pause(database: string | null): Promise<void>;
   resume(database: string | null): Promise<void>;

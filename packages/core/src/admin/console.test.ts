@@ -7,6 +7,7 @@ import { createCounterLedger } from "../metrics/counter-ledger.js";
 import type { PoolerView } from "../metrics/pooler-view.js";
 import sample from "../supervisor/fixtures/worker-snapshot.json" with { type: "json" };
 import type { ConsoleResult, WorkerSnapshot } from "../supervisor/ipc.js";
+import type { PluginHealth } from "../supervisor/plugin-ward.js";
 import { consoleCommands } from "./commands.js";
 import { createConsole } from "./console.js";
 import type { ConsoleContext } from "./console-command.js";
@@ -41,16 +42,18 @@ const config = { ...parsed, plugins: [plugin("@pooler/plugin-read-write-split"),
 let snapshots: readonly WorkerSnapshot[];
 let paused: Set<string | null>;
 let calls: string[];
+let health: readonly PluginHealth[];
 let context: ConsoleContext;
 
 beforeEach(() => {
   snapshots = [first, second];
   paused = new Set();
+  health = [];
   calls = [];
   context = {
     logger: createSilentLogger(),
     view: async () => view(),
-    reload: async () => ({ applied: ["limits.max_clients"], needRestart: ["listen.port"] }),
+    reload: async () => ({ applied: ["limits.max_clients"], needRestart: ["listen.port"], restored: ["./libaudit.so"] }),
     pause: async (database) => {
       calls.push(`pause ${database}`);
     },
@@ -81,6 +84,7 @@ function view(): PoolerView {
     counters: ledger.counters(),
     recent: ledger.recent(10_000),
     paused,
+    pluginHealth: health,
   };
 }
 
@@ -234,6 +238,17 @@ test("SHOW SHARDS lists every server; one worker's word is enough to hold it for
 });
 
 test("SHOW PLUGINS follows the configuration's order and knows plugins that were never called", async () => {
+  health = [
+    { state: "active", hooks: new Map(), last: null },
+    {
+      state: "refusing",
+      hooks: new Map([
+        ["route_query", { crashes: 2, hangs: 1 }],
+        ["create", { crashes: 1, hangs: 0 }],
+      ]),
+      last: { plugin: 1, hook: "route_query", hung: true, worker: 2, atMs: 1_767_225_640_000 },
+    },
+  ];
   expect(await rows("SHOW PLUGINS")).toMatchObject([
     {
       position: "1",
@@ -253,8 +268,24 @@ test("SHOW PLUGINS follows the configuration's order and knows plugins that were
       verdict_intercept: "10",
       total_time: "600",
       avg_time: "1.5",
+      state: "active",
+      on_crash: "restart",
+      crashes: "0",
+      last_crash: null,
     },
-    { position: "2", name: "./libaudit.so", capabilities: "inspect,every_statement", calls: "0", avg_time: "0" },
+    {
+      position: "2",
+      name: "./libaudit.so",
+      capabilities: "inspect,every_statement",
+      calls: "0",
+      avg_time: "0",
+      state: "refusing",
+      crashes: "3",
+      hangs: "1",
+      last_crash: "2026-01-01 00:00:40 UTC",
+      last_crash_hook: "route_query",
+      last_crash_worker: "2",
+    },
   ]);
 });
 
@@ -340,7 +371,7 @@ test("PAUSE and RESUME in the wrong state, or of a database that is none, are re
 test("RELOAD tells what changed and what needs a restart", async () => {
   expect(await run("RELOAD")).toMatchObject({
     tag: "RELOAD",
-    notices: ["changed: limits.max_clients", "changed, but needs a restart: listen.port"],
+    notices: ["changed: limits.max_clients", "changed, but needs a restart: listen.port", "in service again: ./libaudit.so"],
   });
   context = { ...context, reload: () => Promise.reject(new PoolerError("CONFIG_INVALID", "pooler.toml:3: port: what?")) };
   expect(await run("RELOAD")).toMatchObject({ ok: false, sqlstate: "F0000", message: "pooler.toml:3: port: what?" });

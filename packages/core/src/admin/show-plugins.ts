@@ -2,20 +2,30 @@
 import type { PluginConfig } from "../config/types.js";
 import { sideHookNames } from "../plugins/chain-plugin.js";
 import type { PluginStats } from "../supervisor/ipc.js";
-import { float8, int4, int8, showCommand, text } from "./console-command.js";
+import type { HookHealth, PluginHealth } from "../supervisor/plugin-ward.js";
+import { float8, formatTime, int4, int8, showCommand, text } from "./console-command.js";
 
 interface Row {
   readonly position: number;
   readonly plugin: PluginConfig;
   /** null: no worker has loaded it yet. */
   readonly stats: PluginStats | null;
+  readonly health: PluginHealth | undefined;
 }
+
+const sum = (health: PluginHealth | undefined, count: (hook: HookHealth) => number): number =>
+  [...(health?.hooks.values() ?? [])].reduce((total, hook) => total + count(hook), 0);
 
 export const showPlugins = showCommand<Row>({
   name: "SHOW PLUGINS",
   summary: "The plugin chain in its order: versions, calls, verdicts, errors, time in microseconds.",
   rows: (view) =>
-    view.config.plugins.map((plugin, index) => ({ position: index + 1, plugin, stats: view.counters.plugins[index] ?? null })),
+    view.config.plugins.map((plugin, index) => ({
+      position: index + 1,
+      plugin,
+      stats: view.counters.plugins[index] ?? null,
+      health: view.pluginHealth[index],
+    })),
   columns: [
     int4("position", ({ position }) => position),
     text("name", ({ plugin }) => plugin.name),
@@ -41,5 +51,12 @@ export const showPlugins = showCommand<Row>({
       int8<Row>(`errors_${hook}`, ({ stats }) => stats?.hookCalls[hook].errors ?? 0),
       int8<Row>(`time_${hook}`, ({ stats }) => stats?.hookCalls[hook].timeUs ?? 0),
     ]),
+    text("state", ({ health }) => health?.state ?? "active"),
+    text("on_crash", ({ plugin }) => plugin.crash?.action ?? "restart"),
+    int8("crashes", ({ health }) => sum(health, ({ crashes }) => crashes)),
+    int8("hangs", ({ health }) => sum(health, ({ hangs }) => hangs)),
+    text("last_crash", ({ health }) => (health?.last == null ? null : formatTime(health.last.atMs))),
+    text("last_crash_hook", ({ health }) => health?.last?.hook ?? null),
+    int4("last_crash_worker", ({ health }) => health?.last?.worker ?? null),
   ],
 });

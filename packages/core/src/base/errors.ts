@@ -26,6 +26,7 @@ export const errorKinds = {
   UNROUTED: kind("0A000", false, 'No plugin decided the shard and on_unrouted is "error".'),
   PLUGIN_REFUSED: kind("42501", false, "A plugin answered the statement with an error of its own."),
   PLUGIN_FAILED: kind("XX000", false, "A plugin failed: a panic, a malformed verdict, an answer that does not fit."),
+  PLUGIN_OUT_OF_SERVICE: kind("57P03", true, 'A plugin ended its worker too often, and its on_crash is "refuse".'),
   FACTS_UNAVAILABLE: kind("0A000", false, "A plugin must see what a statement does, and it cannot be found out."),
   WAIT_TIMEOUT: kind("53300", true, "No server connection came free within timeouts.query_wait."),
   TOO_MANY_WAITING: kind("53300", true, "max_waiting is reached, or so many wait that timeouts.query_wait would pass first."),

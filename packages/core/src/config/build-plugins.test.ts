@@ -71,6 +71,9 @@ test("the chain has the order of the file, and settings that the plugins' schema
 [[plugins]]
 name = "@acme/sharding"
 on_error = "skip"
+on_crash = "refuse"
+crash_limit = 2
+crash_window = "5m"
 [plugins.config]
 tables = [{ table = "users", column = "id", type = "bigint" }]
 target = { host = "a" }
@@ -84,13 +87,15 @@ name = "@acme/draft-7"
 name = "@acme/unknown-words"
 config.when = "now"
 `);
-  const found = { source: "package", packageVersion: "1.2.3" };
+  const crash = { action: "restart", limit: 3, windowMs: 60_000 };
+  const found = { source: "package", packageVersion: "1.2.3", crash };
   expect(plugins).toEqual([
     {
       ...found,
       name: "@acme/sharding",
       library: "/lib/@acme/sharding.so",
       onError: "skip",
+      crash: { action: "refuse", limit: 2, windowMs: 300_000 },
       config: { tables: [{ table: "users", column: "id", type: "bigint" }], target: { host: "a" } },
     },
     {

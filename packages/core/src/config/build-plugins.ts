@@ -9,7 +9,7 @@ import type { KeyPath } from "./positions.js";
 import { type Problems, showValue } from "./problems.js";
 import type { FilePlugin } from "./schema.js";
 import { closest } from "./suggest.js";
-import type { PluginConfig } from "./types.js";
+import type { CrashPolicy, PluginConfig } from "./types.js";
 
 /** `configDir`: the folder of the configuration file. Throws a PoolerError PLUGIN_UNUSABLE that says what to do. */
 export type ResolvePlugin = (name: string, configDir: string) => ResolvedPlugin;
@@ -27,8 +27,12 @@ export function buildPlugins(
     if (resolved === null) return [];
     if (resolved.schema !== null) checkSettings([...path, "config"], plugin.name, config, resolved.schema, problems);
     const { library, source, packageVersion } = resolved;
-    return [{ name: plugin.name, library, source, packageVersion, config, onError: plugin.on_error }];
+    return [{ name: plugin.name, library, source, packageVersion, config, onError: plugin.on_error, crash: crashPolicy(plugin) }];
   });
+}
+
+function crashPolicy(plugin: FilePlugin): CrashPolicy {
+  return { action: plugin.on_crash, limit: plugin.crash_limit, windowMs: plugin.crash_window };
 }
 
 function resolve(path: KeyPath, name: string, configDir: string, resolvePlugin: ResolvePlugin, problems: Problems): ResolvedPlugin | null {

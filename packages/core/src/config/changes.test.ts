@@ -28,6 +28,7 @@ test.each<[string, string, string[], boolean]>([
   ["[[plugins]]\nname = 'a'\n[[plugins]]\nname = 'b'", "[[plugins]]\nname = 'b'\n[[plugins]]\nname = 'a'", ["plugins"], true],
   ["[[plugins]]\nname = 'a'\nconfig.x = 1", "[[plugins]]\nname = 'a'\nconfig.x = 2", ["plugins[0].config"], true],
   ["[[plugins]]\nname = 'a'\non_error = 'skip'", "[[plugins]]\nname = 'a'", ["plugins[0].on_error"], true],
+  ["[[plugins]]\nname = 'a'\ncrash_limit = 5", "[[plugins]]\nname = 'a'", ["plugins[0].on_crash"], false],
 ])("%j to %j", (before, after, keys, restart) => {
   const changed = changedKeys(read(base + before), read(base + after));
   expect(changed).toEqual(keys);
@@ -42,6 +43,14 @@ test("a reload takes over what it can, keeps the rest as it runs, and tells them
   expect(plan.needRestart).toEqual(["workers", "io", "listen.port"]);
   expect(plan.config).toMatchObject({ workers: 2, io: "auto", listen: { port: 1 }, limits: { maxClients: 7 }, log: { level: "warn" } });
   expect(changedKeys(plan.config, loaded)).toEqual(plan.needRestart);
+});
+
+test("a reload takes over what becomes of plugins that crash, of the same chain", () => {
+  const running = read(`${base}[[plugins]]\nname = "a"`);
+  const plan = planReload(running, read(`${base}[[plugins]]\nname = "a"\non_crash = "refuse"\nconfig.x = 1`));
+  expect(plan.applied).toEqual(["plugins[0].on_crash"]);
+  expect(plan.needRestart).toEqual(["plugins[0].config"]);
+  expect(plan.config.plugins).toMatchObject([{ config: {}, crash: { action: "refuse" } }]);
 });
 
 test("SHOW CONFIG has every setting as the file writes it, and no secret", () => {

@@ -28,7 +28,7 @@ function restartCheck(): (key: string) => boolean {
       .filter(({ node }) => node.changeable !== true)
       .map(({ key }) => key),
   );
-  return (key) => readOnce.has(key) || key.startsWith("plugins");
+  return (key) => readOnce.has(key) || (key.startsWith("plugins") && !key.endsWith(".on_crash"));
 }
 
 export interface ReloadPlan {
@@ -60,9 +60,12 @@ export function planReload(
       io: running.io,
       log: Object.freeze({ level: loaded.log.level, format: running.log.format }),
       metrics: running.metrics,
-      plugins: running.plugins.map((plugin, index) =>
-        taken.has(index) ? Object.freeze({ ...plugin, config: loaded.plugins[index]?.config ?? plugin.config }) : plugin,
-      ),
+      plugins: running.plugins.map((plugin, index) => {
+        const other = loaded.plugins[index];
+        if (!isSameChain || other === undefined) return plugin;
+        const { crash } = other;
+        return Object.freeze({ ...plugin, config: taken.has(index) ? other.config : plugin.config, ...(crash && { crash }) });
+      }),
     }),
     applied: changed.filter((key) => !isReadOnce(key)),
     needRestart: changed.filter(isReadOnce),
@@ -87,6 +90,7 @@ function changedPlugins(before: PoolerConfig, after: PoolerConfig): string[] {
     const other = after.plugins[index];
     const keys: string[] = [];
     if (plugin.onError !== other?.onError) keys.push(`plugins[${index}].on_error`);
+    if (!isDeepStrictEqual(plugin.crash, other?.crash)) keys.push(`plugins[${index}].on_crash`);
     if (!isDeepStrictEqual(plugin.config, other?.config)) keys.push(`plugins[${index}].config`);
     return keys;
   });

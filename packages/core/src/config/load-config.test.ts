@@ -52,6 +52,7 @@ describe("a minimal file", () => {
         serverLifetimeMs: 3_600_000,
         hostRetryMs: 5_000,
         drainMs: 30_000,
+        pluginCallMs: 5_000,
       },
       databases: [
         {

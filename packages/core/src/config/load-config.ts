@@ -132,6 +132,7 @@ function buildTimeouts(timeouts: FileConfig["timeouts"]): TimeoutsConfig {
     serverLifetimeMs: timeouts.server_lifetime,
     hostRetryMs: timeouts.host_retry,
     drainMs: timeouts.drain,
+    pluginCallMs: timeouts.plugin_call,
   };
 }
 

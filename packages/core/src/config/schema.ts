@@ -147,6 +147,10 @@ const timeouts = z
     server_lifetime: duration("1h", "A server connection older than this is closed once it is idle."),
     host_retry: duration("5s", "How long a server that is down is left alone before it is tried again."),
     drain: duration("30s", "How long clients may finish their transactions when the pooler stops."),
+    plugin_call: duration(
+      "5s",
+      "A worker whose plugin has not returned from a call by then is killed and replaced: nothing else can end an endless loop.",
+    ),
   })
   .prefault({})
   .meta({ description: "All are durations; 0 means no limit." });
@@ -269,6 +273,13 @@ export const pluginSchema = z.strictObject({
       "When the plugin itself fails at a statement: the statement fails, or the next plugin is asked. At a client, a server or a row it always fails.",
     changeable: false,
   }),
+  on_crash: field(z.enum(["restart", "disable", "refuse"]).default("restart"), {
+    description:
+      "When the plugin has ended its worker `crash_limit` times within `crash_window`, by a crash or by not returning: go on with new workers, leave the plugin out (what it guards is open then), or refuse clients with an error that names it. Until the next reload or start.",
+    changeable: true,
+  }),
+  crash_limit: whole(1, 1_000, 3, "So many crashes are too many."),
+  crash_window: duration("60s", "Crashes that lie further back do not count; 0: all do."),
   config: field(z.record(z.string(), z.unknown()).default({}), {
     description:
       "The plugin's own settings, checked against the schema that it brings. A plugin with the hook reload takes others while the pooler runs.",

@@ -5,6 +5,7 @@ export type PoolMode = "transaction" | "session";
 export type OnSessionState = "error" | "pin";
 export type OnUnrouted = "first" | "error";
 export type OnPluginError = "fail" | "skip";
+export type OnPluginCrash = "restart" | "disable" | "refuse";
 export type IoEngine = "auto" | "streams" | "sockets";
 export type AuthMethod = "scram-sha-256" | "md5" | "trust";
 /** Clients' side: `require` wants TLS, `verify-full` also a certificate signed by `caFile` whose CN is the user; `prefer` takes both. */
@@ -105,6 +106,16 @@ export interface PluginConfig {
   /** [plugins.config], checked against the plugin's own JSON Schema. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly onError: OnPluginError;
+  /** Absent: workers are restarted, and that is all. */
+  readonly crash?: CrashPolicy;
+}
+
+/** What becomes of a plugin that ends its workers. */
+export interface CrashPolicy {
+  readonly action: OnPluginCrash;
+  /** So many crashes within the window. */
+  readonly limit: number;
+  readonly windowMs: number;
 }
 
 export interface LimitsConfig {
@@ -134,6 +145,8 @@ export interface TimeoutsConfig {
   readonly hostRetryMs: number;
   /** SIGTERM: how long clients may finish their transactions. */
   readonly drainMs: number;
+  /** How long a call into a plugin may take before its worker is killed. */
+  readonly pluginCallMs: number;
 }
 
 export interface PoolerConfig {

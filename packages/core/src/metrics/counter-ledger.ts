@@ -123,8 +123,10 @@ function combine<Fields extends object>(left: Fields, more: Fields, sign: 1 | -1
 function addPlugin(before: PluginStats, more: PluginStats): PluginStats {
   const [skip, forward, error, rewrite, intercept] = before.verdicts;
   const [skipMore, forwardMore, errorMore, rewriteMore, interceptMore] = more.verdicts;
+  // What stands in for a plugin that is out of service knows nothing of it.
+  const described = more.abi === "" ? combine(before, more, 1) : combine(more, before, 1);
   return {
-    ...combine(more, before, 1),
+    ...described,
     verdicts: [skip + skipMore, forward + forwardMore, error + errorMore, rewrite + rewriteMore, intercept + interceptMore],
     hookCalls: Object.fromEntries(
       Object.entries(more.hookCalls).map(([hook, stats]) => [hook, combine(stats, before.hookCalls[hook as SideHook], 1)]),

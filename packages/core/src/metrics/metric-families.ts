@@ -2,6 +2,7 @@
 // compared with this table by a test. Nothing here is counted per query: workers count, this only reads.
 import { sideHookNames } from "../plugins/chain-plugin.js";
 import { type ClientSnapshot, type HookStats, latencyBucketsUs } from "../supervisor/ipc.js";
+import type { HookHealth } from "../supervisor/plugin-ward.js";
 import { rideRefusals } from "./multiplex-refusals.js";
 import { hostStatuses, isPaused, mergePools, type PoolerView } from "./pooler-view.js";
 
@@ -85,6 +86,23 @@ function perHook(name: string, help: string, value: (stats: HookStats) => number
         sideHookNames
           .filter((hook) => plugin.hooks.includes(hook))
           .map((hook) => ({ labels: { plugin: plugin.name, hook }, value: value(plugin.hookCalls[hook]) })),
+      ),
+  };
+}
+
+/** Of the hooks in which a plugin has ended a worker. */
+function perCrash(name: string, help: string, value: (hook: HookHealth) => number): MetricFamily {
+  return {
+    name,
+    help,
+    type: "counter",
+    labels: ["plugin", "hook"],
+    samples: (view) =>
+      view.config.plugins.flatMap((plugin, position) =>
+        [...(view.pluginHealth[position]?.hooks ?? [])].map(([hook, health]) => ({
+          labels: { plugin: plugin.name, hook },
+          value: value(health),
+        })),
       ),
   };
 }
@@ -273,6 +291,19 @@ export const metricFamilies: readonly MetricFamily[] = [
   perHook("pooler_plugin_hook_calls_total", "Calls of a plugin's hooks beside the routing hook.", (stats) => stats.calls),
   perHook("pooler_plugin_hook_errors_total", "Calls of these hooks that failed.", (stats) => stats.errors),
   perHook("pooler_plugin_hook_seconds_total", "Time in these hooks.", (stats) => stats.timeUs / usPerSecond),
+  perCrash("pooler_plugin_crashes_total", "Workers that died while this hook of the plugin ran.", ({ crashes }) => crashes),
+  perCrash("pooler_plugin_hangs_total", "Workers that were killed since this hook of the plugin did not return.", ({ hangs }) => hangs),
+  {
+    name: "pooler_plugin_out_of_service",
+    help: "1 while the plugin is disabled or clients are refused since it crashed too often.",
+    type: "gauge",
+    labels: ["plugin"],
+    samples: (view) =>
+      view.config.plugins.map(({ name }, position) => ({
+        labels: { plugin: name },
+        value: (view.pluginHealth[position]?.state ?? "active") === "active" ? 0 : 1,
+      })),
+  },
 ];
 
 function clientSamples(view: PoolerView): Sample[] {

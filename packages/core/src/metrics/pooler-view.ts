@@ -1,6 +1,7 @@
 // The whole pooler at one moment, as console and metrics show it: what each worker said, and what is merged of it.
 import type { PoolerConfig } from "../config/types.js";
 import type { HostSnapshot, PoolSnapshot, WorkerSnapshot } from "../supervisor/ipc.js";
+import type { PluginHealth } from "../supervisor/plugin-ward.js";
 import type { Counters, RecentStats } from "./counter-ledger.js";
 
 export interface PoolerView {
@@ -17,6 +18,8 @@ export interface PoolerView {
   readonly recent: RecentStats;
   /** null among them: all databases. */
   readonly paused: ReadonlySet<string | null>;
+  /** In the order of the configuration. */
+  readonly pluginHealth: readonly PluginHealth[];
 }
 
 export interface WorkerStatus {

@@ -13,8 +13,11 @@ const config = parseConfig(
 shards = [{ primary = "postgres://db1/app", replicas = ["postgres://db1r:5433/app"] }]
 [users.alice]
 password = "alice's"
+[[plugins]]
+name = "@acme/audit"
 `,
   "/etc/pooler.toml",
+  { resolvePlugin: (name) => ({ library: `/opt/${name}.so`, source: "package", packageVersion: "1.0.0", schema: null }) },
 );
 
 function view(...snapshots: readonly WorkerSnapshot[]): PoolerView {
@@ -32,6 +35,13 @@ function view(...snapshots: readonly WorkerSnapshot[]): PoolerView {
     counters: ledger.counters(),
     recent: ledger.recent(60_000),
     paused: new Set(["app"]),
+    pluginHealth: [
+      {
+        state: "disabled",
+        hooks: new Map([["route_query", { crashes: 3, hangs: 1 }]]),
+        last: { plugin: 0, hook: "route_query", hung: true, worker: 1, atMs: 1_767_225_640_000 },
+      },
+    ],
   };
 }
 
@@ -52,6 +62,9 @@ test("counters, gauges and labels come out as Prometheus reads them", async () =
   expect(lines).toContain('pooler_host_up{database="app",shard="0",role="replica",host="db1r:5433"} 0');
   expect(lines).toContain('pooler_database_paused{database="app"} 1');
   expect(lines).toContain('pooler_plugin_verdicts_total{plugin="@pooler/plugin-read-write-split",verdict="forward"} 150');
+  expect(lines).toContain('pooler_plugin_crashes_total{plugin="@acme/audit",hook="route_query"} 3');
+  expect(lines).toContain('pooler_plugin_hangs_total{plugin="@acme/audit",hook="route_query"} 1');
+  expect(lines).toContain('pooler_plugin_out_of_service{plugin="@acme/audit"} 1');
   expect(lines).toContain('pooler_process_resident_memory_bytes{process="worker-1"} 50000000');
 });
 

@@ -32,6 +32,8 @@ export class ChainMember {
   readonly everyStatement: boolean;
   readonly passedOver: boolean;
   readonly counters = new PluginCounters();
+  /** False: it has crashed too often, and is passed over. */
+  inService = true;
   /** Why the last call failed. */
   failure = "";
   /** When the last call ended: the next one begins there. */

@@ -1,6 +1,6 @@
 // A plugin as the chain calls it: bound exports and what its handshake said. The loader makes it; nothing here knows how.
 import { constants } from "@pooler/plugin-abi";
-import type { OnPluginError } from "../config/types.js";
+import type { OnPluginError, PluginConfig } from "../config/types.js";
 
 /** A plugin with one of these bits reads what the grammar knows of a statement. */
 export const factCapabilities = constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE | constants.POOLER_CAP_FINGERPRINT;
@@ -57,6 +57,36 @@ export interface LoadedPlugin {
   readonly state: bigint;
   /** At the worker's end; the library stays loaded. */
   destroy(): void;
+}
+
+/** In the place of a plugin that is out of service: it has no hooks, and stands in nobody's way. */
+export function createStandIn(config: PluginConfig): LoadedPlugin {
+  const { name, library, packageVersion } = config;
+  return {
+    description: {
+      name,
+      library,
+      pluginName: name,
+      version: packageVersion ?? "",
+      abi: "",
+      minHostMinor: 0,
+      sdk: "",
+      hooks: [],
+      capabilities: [],
+      capabilityBits: constants.POOLER_CAP_LITERALS,
+      grammar: { min: 0, max: 0 },
+    },
+    onError: config.onError,
+    exports: {
+      routeQuery: null,
+      fetchOutput: null,
+      learnStatement: null,
+      forgetStatement: null,
+      hooks: Object.fromEntries(sideHookNames.map((hook) => [hook, null])) as Record<SideHook, null>,
+    },
+    state: 0n,
+    destroy() {},
+  };
 }
 
 /** The chain keeps a bit for each plugin in a statement. */

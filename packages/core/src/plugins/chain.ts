@@ -149,6 +149,13 @@ class Chain implements PluginChain {
     }
   }
 
+  serve(inService: (position: number) => boolean): void {
+    for (const [position, member] of this.#everyone.entries()) {
+      member.inService = inService(position);
+      (this.#callers[position] as HookCaller).inService = member.inService;
+    }
+  }
+
   stats(): readonly PluginStats[] {
     return this.#everyone.map((member, position) => ({
       ...member.stats(),
@@ -192,7 +199,7 @@ class Chain implements PluginChain {
   }
 
   #isWanted(member: ChainMember, request: ChainRequest, decision: ChainDecision): boolean {
-    if ((this.#askedAboutText & member.bit) !== 0) return false;
+    if ((this.#askedAboutText & member.bit) !== 0 || !member.inService) return false;
     if (member.inspects) return true;
     if ((this.#asked & member.bit) !== 0 || decision.intercept !== null) return false;
     return request.firstStatement ? this.#role === roleOpen || this.#shard === shardOpen : member.everyStatement;

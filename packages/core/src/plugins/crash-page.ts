@@ -1,7 +1,10 @@
 // A page of memory that a worker shares with its supervisor. Before each call into a plugin the worker notes there which
-// plugin and hook it is, so that the supervisor can say who was running when a worker died. Works with nobody listening.
+// plugin and hook it is, so that the supervisor can say who was running when a worker died, and sees a call that does not
+// return. Works with nobody listening.
 import { readSync, writeSync } from "node:fs";
 import { createSharedPage, mapSharedPage, sharedPageBytes } from "../base/shared-page.js";
+
+const usedBytes = 12;
 
 /** Calls into a plugin's library, numbered for the page. */
 export const crashHooks = {
@@ -34,10 +37,12 @@ export interface CrashPage {
 export interface CrashRecord {
   readonly plugin: number;
   readonly hook: CrashHookName;
+  /** Number of the call: as long as it is the same, so is the call. */
+  readonly call: number;
 }
 
 class MappedCrashPage implements CrashPage {
-  /** 0: position of the plugin + 1, or 0 while none runs. 1: hook. */
+  /** 0: position of the plugin + 1, or 0 while none runs. 1: hook. 2: number of the call. */
   readonly #words: Uint32Array;
 
   constructor(words: Uint32Array) {
@@ -45,6 +50,7 @@ class MappedCrashPage implements CrashPage {
   }
 
   enter(plugin: number, hook: CrashHook): void {
+    this.#words[2] = (this.#words[2] as number) + 1;
     this.#words[1] = hook;
     this.#words[0] = plugin + 1;
   }
@@ -62,18 +68,18 @@ export function openCrashPage(fd: number | null): CrashPage {
 /** The supervisor's side: a descriptor to give to one worker. Nothing of it stays in the file system. */
 export const createCrashPage = createSharedPage;
 
-/** Who was running when the worker died; null when it was not in a plugin. */
+/** Who is running, or was when the worker died; null when it is not in a plugin. */
 export function readCrashPage(fd: number): CrashRecord | null {
-  const bytes = Buffer.alloc(8);
-  if (readSync(fd, bytes, 0, 8, 0) !== 8) return null;
+  const bytes = Buffer.alloc(usedBytes);
+  if (readSync(fd, bytes, 0, usedBytes, 0) !== usedBytes) return null;
   const plugin = bytes.readUInt32LE(0);
   const hook = bytes.readUInt32LE(4);
   if (plugin === 0) return null;
   const name = (Object.keys(crashHooks) as CrashHookName[]).find((candidate) => crashHooks[candidate] === hook);
-  return name === undefined ? null : { plugin: plugin - 1, hook: name };
+  return name === undefined ? null : { plugin: plugin - 1, hook: name, call: bytes.readUInt32LE(8) };
 }
 
 /** Before the page is given to the next worker. */
 export function clearCrashPage(fd: number): void {
-  writeSync(fd, Buffer.alloc(8), 0, 8, 0);
+  writeSync(fd, Buffer.alloc(usedBytes), 0, usedBytes, 0);
 }

@@ -29,6 +29,8 @@ export function hookIndex(hook: SideHook): HookIndex {
 export class HookCaller {
   readonly name: string;
   readonly bit: number;
+  /** False: it has crashed too often, and none of its hooks is called. */
+  inService = true;
   /** Why the last call failed. */
   failure = "";
   readonly #plugin: LoadedPlugin;
@@ -53,7 +55,7 @@ export class HookCaller {
   }
 
   has(hook: HookIndex): boolean {
-    return this.#functions[hook] !== null;
+    return this.inService && this.#functions[hook] !== null;
   }
 
   /** A status up to `highest`, whose answer is in `output`, or hookFailed. Only for a hook that it has. */

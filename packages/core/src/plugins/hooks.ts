@@ -165,7 +165,7 @@ class Hooks implements PluginHooks {
     const at = input.block(fields.statement, block).length - block.words.byteLength;
     if (block.sqlFollows) input.bytes(at + structs.pooler_statement.fields.sql, end.sql, 0, end.sql.length);
     input.text(fields.command_tag, end.tag).text(fields.sqlstate, end.sqlstate).text(fields.message, end.message);
-    for (const caller of this.#endCallers) this.#observe(caller, queryEnd, input);
+    for (const caller of this.#endCallers) if (caller.inService) this.#observe(caller, queryEnd, input);
   }
 
   reload(before: readonly PluginConfig[], after: readonly PluginConfig[], host: ReloadingHost): string | null {

@@ -11,13 +11,20 @@ export function isScript(library: string): boolean {
   return /\.(?:js|mjs|cjs)$/.test(library);
 }
 
-/** Importing takes its time, and creating does not: the modules come first. Null: there are none. Rejects with PLUGIN_UNUSABLE. */
-export async function importScripts(configs: readonly PluginConfig[], page: CrashPage): Promise<LoadScript | null> {
+/**
+ * Importing takes its time, and creating does not: the modules come first. Null: there are none. `without`: positions of plugins that are
+ * out of service. Rejects with PLUGIN_UNUSABLE.
+ */
+export async function importScripts(
+  configs: readonly PluginConfig[],
+  page: CrashPage,
+  without: ReadonlySet<number> = new Set(),
+): Promise<LoadScript | null> {
   if (!configs.some(({ library }) => isScript(library))) return null;
   const { importScript, loadScript } = await import("./script-module.js");
   const definitions = new Map<string, Definition>();
   for (const [position, config] of configs.entries()) {
-    if (!isScript(config.library)) continue;
+    if (!isScript(config.library) || without.has(position)) continue;
     page.enter(position, crashHooks.load);
     try {
       definitions.set(config.library, await importScript(config));

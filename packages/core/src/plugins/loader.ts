@@ -5,6 +5,7 @@ import { PoolerError } from "../base/errors.js";
 import { addressOf, type NativeLibrary, native } from "../base/native.js";
 import type { PluginConfig } from "../config/types.js";
 import {
+  createStandIn,
   type HookFunction,
   type LoadedPlugin,
   mostPlugins,
@@ -31,6 +32,8 @@ export interface LoadPluginsOptions {
   readonly crashPage: CrashPage;
   /** For plugins that are JavaScript: see importScripts(). */
   readonly loadScript?: LoadScript | null;
+  /** Positions of plugins that are out of service: they are not loaded. */
+  readonly without?: ReadonlySet<number>;
 }
 
 /** Load and create all plugins, in order. What was created is destroyed again when a later one is refused. */
@@ -42,7 +45,7 @@ export function loadPlugins(configs: readonly PluginConfig[], options: LoadPlugi
   const loaded: LoadedPlugin[] = [];
   try {
     configs.forEach((config, position) => {
-      loaded.push(loadPlugin(config, position, options));
+      loaded.push(options.without?.has(position) === true ? createStandIn(config) : loadPlugin(config, position, options));
     });
   } catch (cause) {
     for (const plugin of loaded.reverse()) plugin.destroy();

@@ -140,6 +140,8 @@ export interface PluginChain {
   readonly hooks: PluginHooks | null;
   /** Some plugin is asked about statements. */
   readonly routes: boolean;
+  /** Those that are not in service are passed over from now on. Rows that one has asked for before are still shown to it. */
+  serve(inService: (position: number) => boolean): void;
   /** The statement cache dropped it. */
   forget(statement: Statement): void;
   stats(): readonly import("../supervisor/ipc.js").PluginStats[];

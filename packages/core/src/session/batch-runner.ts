@@ -124,6 +124,7 @@ export class BatchRunner {
     this.session.database.counters.queries++;
     let toServer: boolean;
     try {
+      if (context.refusal !== null && !this.session.inTransaction && !this.session.batchOpen) throw context.refusal;
       if (buffer[start] === Frontend.QUERY) toServer = this.#ridesUnplanned(batch) || planQuery(this.session, batch);
       else if (buffer[start] === Frontend.FUNCTION_CALL) toServer = this.#planFunctionCall(batch);
       else toServer = planExtended(this.session, batch);

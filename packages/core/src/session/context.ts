@@ -1,6 +1,7 @@
 // What all sessions of a worker share.
 import type { PassThroughKeys } from "../auth/scram.js";
 import type { Clock } from "../base/clock.js";
+import type { PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import type { PoolerConfig, UserConfig } from "../config/types.js";
 import type { StatementSource } from "../plugins/statements.js";
@@ -33,6 +34,8 @@ export interface SessionContext {
   readonly engine: WireEngine;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Whoever begins something gets this instead: a plugin crashed too often that nobody may go past. */
+  refusal: PoolerError | null;
   /** Null: no plugins. */
   readonly router: Router | null;
   /** Statements for the plugin chain; there is one whenever there is a router. */

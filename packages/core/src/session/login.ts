@@ -194,6 +194,8 @@ export class Login implements WireReader {
     const userName = parameters.get("user") ?? "";
     if (userName === "") throw new PoolerError("AUTH_NOT_ALLOWED", "no PostgreSQL user name specified in startup packet");
     if (this.#clients.draining) throw new PoolerError("SHUTTING_DOWN", "the pooler is stopping");
+    const isConsole = parameters.get("database") === consoleDatabaseName;
+    if (this.#context.refusal !== null && !isConsole) throw this.#context.refusal;
     const { mode } = listen.tls;
     if ((mode === "require" || mode === "verify-full") && !this.#wire.tls && this.#wire.remoteAddress !== "unix") {
       throw new PoolerError("TLS_REQUIRED", "this pooler takes connections with TLS only", { hint: "Connect with sslmode=require." });
@@ -203,7 +205,7 @@ export class Login implements WireReader {
     }
     if (packet.minor > 0 || packet.unknownOptions.length > 0) this.#negotiateVersion(packet.unknownOptions);
     // A hint for those who would be refused anyway; the place itself is taken after the login. The console is always open.
-    if (!this.#clients.hasRoom && parameters.get("database") !== consoleDatabaseName) throw this.#full();
+    if (!this.#clients.hasRoom && !isConsole) throw this.#full();
     const user = this.#identify(userName, parameters);
     this.#user = user;
     if (mode === "verify-full" && this.#wire.peerName !== userName) throw this.#denied(`the certificate is for "${this.#wire.peerName}"`);

@@ -4,8 +4,15 @@ import type { Clock, Timer } from "../base/clock.js";
 import { PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import type { PoolerConfig } from "../config/types.js";
-import type { WorkerSnapshot } from "./ipc.js";
-import { type CrashPage, startWorkerProcess, type WorkerExit, type WorkerMessage, type WorkerProcess } from "./worker-process.js";
+import type { OutOfService, WorkerSnapshot } from "./ipc.js";
+import {
+  type CrashPage,
+  type RunningHook,
+  startWorkerProcess,
+  type WorkerExit,
+  type WorkerMessage,
+  type WorkerProcess,
+} from "./worker-process.js";
 
 export interface Fleet {
   /** By number; those of places that wait for a restart are missing. */
@@ -24,6 +31,12 @@ export interface Fleet {
   /** Resolves when no server connection of it is in use; rejects when it is resumed meanwhile. */
   pause(database: string | null): Promise<void>;
   resume(database: string | null): Promise<void>;
+  /** Ends a worker whose plugin does not return from a call. */
+  endStuck(worker: WorkerProcess, running: RunningHook): void;
+  /** Nobody is to call these any more; workers that are started do not even load them. */
+  takeOutOfService(plugins: readonly OutOfService[]): void;
+  /** All plugins are in service again: workers that booted without one are drained and replaced. */
+  restoreService(): void;
   /** Drain and end. The second call, or one with 0 workers left to wait for, changes nothing. */
   stop(drainMs: number): Promise<void>;
   /** End at once; stop() resolves then. */
@@ -41,6 +54,8 @@ export interface FleetOptions {
   readonly logger: Logger;
   onMessage(worker: WorkerProcess, message: Exclude<WorkerMessage, { kind: "terminate" }>): void;
   onGone(worker: WorkerProcess): void;
+  /** A worker died while this plugin ran, and is about to be replaced. */
+  onCrash(worker: WorkerProcess, running: RunningHook): void;
 }
 
 export function createFleet(options: FleetOptions): Fleet {
@@ -54,6 +69,8 @@ const configureLimitMs = 30_000;
 const exitGraceMs = 2_000;
 /** A SIGTERM that is meant for everybody reaches the supervisor within this time. */
 const groupSignalMs = 200;
+/** From a console command to its effect on the worker that must answer it. */
+const answerMs = 50;
 /** A worker that lived for so long starts the count of quick deaths anew. */
 const stableMs = 10_000;
 
@@ -62,6 +79,7 @@ class WorkerFleet implements Fleet {
   readonly #options: FleetOptions;
   readonly #places: Place[];
   #config: PoolerConfig;
+  #outOfService: readonly OutOfService[] = [];
   #restarts = 0;
   #started = false;
   #stopping: Promise<void> | null = null;
@@ -156,6 +174,36 @@ class WorkerFleet implements Fleet {
     await Promise.all(this.workers.map((worker) => this.#within(snapshotLimitMs, worker.resume(database), undefined)));
   }
 
+  endStuck(worker: WorkerProcess, running: RunningHook): void {
+    if (worker.stuck) return;
+    const { pluginCallMs } = this.#config.timeouts;
+    this.#options.logger.error(
+      { event: "plugin stuck", worker: worker.number, pid: worker.pid, plugin: running.plugin, hook: running.hook, limitMs: pluginCallMs },
+      `plugin "${running.plugin}" has not returned from ${running.hook} within ${pluginCallMs} ms: worker ${worker.number} is killed`,
+    );
+    worker.kill(true);
+  }
+
+  takeOutOfService(plugins: readonly OutOfService[]): void {
+    this.#outOfService = plugins;
+    for (const worker of this.workers) worker.send({ kind: "outOfService", plugins });
+  }
+
+  restoreService(): void {
+    this.takeOutOfService([]);
+    const incomplete = this.workers.filter(({ bootedWithout }) => bootedWithout.length > 0);
+    // The console that asked for it is told so first.
+    this.#options.clock.setTimer(answerMs, () => {
+      if (this.#stopping !== null) return;
+      for (const place of this.#places) {
+        const { worker } = place;
+        if (worker === null || !incomplete.includes(worker)) continue;
+        if (worker.state === "booting") worker.kill();
+        else if (worker.state === "ready") this.#drain(place, worker, this.#config.timeouts.drainMs);
+      }
+    });
+  }
+
   stop(drainMs: number): Promise<void> {
     if (this.#stopping !== null) return this.#stopping;
     this.#stopping = new Promise((stopped) => {
@@ -190,6 +238,7 @@ class WorkerFleet implements Fleet {
         crashPage: this.#options.createCrashPage(),
         startedAtMs: clock.nowMs(),
         paused: [...this.paused],
+        outOfService: this.#outOfService,
       },
       {
         onReady: (io) => {
@@ -211,7 +260,7 @@ class WorkerFleet implements Fleet {
         { event: "worker stuck", worker: place.number, pid: worker.pid },
         `worker ${place.number} was not ready within ${bootLimitMs / 1_000} s and is killed`,
       );
-      worker.kill();
+      worker.kill(worker.running() !== null);
     });
   }
 
@@ -242,8 +291,9 @@ class WorkerFleet implements Fleet {
     }
     const delayMs = this.#restartDelayMs(place, worker, exit);
     const next = delayMs === 0 ? "a new one is started" : `a new one is started in ${delayMs} ms`;
-    if (exit.during === "draining") logger.info(fields, `${why}; ${next}`);
+    if (exit.during === "draining" && exit.running === null) logger.info(fields, `${why}; ${next}`);
     else logger.error({ ...fields, ...(exit.hint === null ? {} : { hint: exit.hint }) }, `${why}; ${next}`);
+    if (exit.running !== null) this.#options.onCrash(worker, exit.running);
     place.timer = clock.setTimer(delayMs, () => {
       this.#restarts += 1;
       this.#spawn(place, { ready: () => {}, failed: () => {} });
@@ -325,6 +375,8 @@ function describeExit(number: number, exit: WorkerExit): string {
   if (exit.reason !== null) return `worker ${number} could not start: ${exit.reason}`;
   const how = exit.signal === null ? `ended with exit code ${exit.exitCode}` : `was killed by ${exit.signal}`;
   const when = exit.during === "booting" ? " while it started" : "";
+  if (exit.stuck && exit.running !== null)
+    return `worker ${number} was killed${when}: plugin "${exit.running.plugin}" did not return from ${exit.running.hook}`;
   const where = exit.running === null ? "" : ` while plugin "${exit.running.plugin}" ran ${exit.running.hook}`;
   return `worker ${number} ${how}${when}${where}`;
 }

@@ -15,6 +15,17 @@ export interface WorkerBoot {
   readonly config: PoolerConfig;
   /** Number of listening descriptors, from inheritedFds.firstListener on. */
   readonly listeners: number;
+  /** Plugins that are not even loaded. */
+  readonly outOfService: readonly OutOfService[];
+}
+
+/** A plugin that crashed too often. */
+export interface OutOfService {
+  /** Position in the configuration, from 0. */
+  readonly plugin: number;
+  /** "disable": as if it were not in the chain; "refuse": clients are refused. */
+  readonly action: "disable" | "refuse";
+  readonly reason: string;
 }
 
 /** A key of the pool whose server connections are counted for the whole pooler: "database\0user\0host:port". */
@@ -35,6 +46,8 @@ export type ToWorker =
   | { readonly kind: "resume"; readonly id: number; readonly database: string | null }
   /** Stop accepting, let transactions finish for `deadlineMs` from now on (0: however long it takes), then exit with code 0. */
   | { readonly kind: "drain"; readonly deadlineMs: number }
+  /** All plugins that nobody is to call from now on. What a worker booted without it does without. */
+  | { readonly kind: "outOfService"; readonly plugins: readonly OutOfService[] }
   /** A cancel request that reached another worker. */
   | { readonly kind: "cancel"; readonly processId: number; readonly secretKey: number }
   /** `count` more server connections may be opened under this key. */

@@ -155,7 +155,7 @@ test("a reload reaches every worker, and what needs a restart is named", async (
   const supervisor = await start(2, { logger, reload: () => next });
   next = config(2, "[limits]\nmax_clients = 7\n[databases.more]\nurl = 'postgres://db2/more'\n");
   next = { ...next, workers: 5 };
-  expect(await supervisor.reload()).toEqual({ applied: ["limits.max_clients", "databases.more"], needRestart: ["workers"] });
+  expect(await supervisor.reload()).toEqual({ applied: ["limits.max_clients", "databases.more"], needRestart: ["workers"], restored: [] });
   expect(await line("reload needs restart")).toMatchObject({ level: "warn", keys: ["workers"] });
   const each = await dialEach(supervisor.port, 2);
   for (const one of each.values()) expect((await one.who()).maxClients).toBe(7);
@@ -199,7 +199,7 @@ test("a worker whose supervisor is gone lets its clients finish, then exits", as
     listeners.close();
     closeSync(crashPage);
   });
-  worker.send({ kind: "boot", worker: 1, config: config(1), listeners: listeners.fds.length });
+  worker.send({ kind: "boot", worker: 1, config: config(1), listeners: listeners.fds.length, outOfService: [] });
   expect((await once(worker, "message"))[0]).toEqual({ kind: "ready", io: "streams" });
   const one = await dial(listeners.port);
   await one.who();

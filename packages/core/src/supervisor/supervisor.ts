@@ -15,10 +15,13 @@ import type { PoolerView, WorkerStatus } from "../metrics/pooler-view.js";
 import { createCrashPage, readCrashPage } from "../plugins/crash-page.js";
 import { clearClientCount } from "../worker/client-counts.js";
 import { createFleet, type Fleet } from "./fleet.js";
+import type { OutOfService } from "./ipc.js";
 import { type Listeners, openListeners } from "./listener.js";
+import { createPluginWard, type PluginWard } from "./plugin-ward.js";
 import { createSlotBroker, type SlotBroker } from "./slot-broker.js";
 import { poolerVersion } from "./version.js";
-import type { CrashPage, WorkerMessage, WorkerProcess } from "./worker-process.js";
+import { createWatchdog, type Watchdog } from "./watchdog.js";
+import type { CrashPage, RunningHook, WorkerMessage, WorkerProcess } from "./worker-process.js";
 
 export interface SupervisorOptions {
   readonly config: PoolerConfig;
@@ -36,6 +39,8 @@ export interface Reloaded {
   readonly applied: readonly string[];
   /** Keys that changed and are ignored until the next start. */
   readonly needRestart: readonly string[];
+  /** Plugins that had crashed too often and are in service again. */
+  readonly restored: readonly string[];
 }
 
 export interface Supervisor {
@@ -90,6 +95,8 @@ class PoolerSupervisor implements Supervisor {
   readonly #clientCountsFd: number | null;
   readonly #fleet: Fleet;
   readonly #broker: SlotBroker;
+  readonly #ward: PluginWard;
+  readonly #watchdog: Watchdog;
   readonly #ledger: CounterLedger;
   #console: Promise<Console> | null = null;
   readonly #version = poolerVersion();
@@ -116,6 +123,13 @@ class PoolerSupervisor implements Supervisor {
       this.#tellStopped = tell;
     });
     this.#broker = createSlotBroker((number, message) => this.#worker(number)?.send(message));
+    this.#ward = createPluginWard(options.config.plugins, clock);
+    this.#watchdog = createWatchdog<WorkerProcess>({
+      clock,
+      // One that boots may take its time, see bootLimitMs.
+      workers: () => this.#fleet.workers.filter(({ state }) => state === "ready" || state === "draining"),
+      onStuck: (worker, running) => this.#fleet.endStuck(worker, running),
+    });
     this.#fleet = createFleet({
       entry: options.workerEntry ?? defaultWorkerEntry(),
       config: options.config,
@@ -130,6 +144,7 @@ class PoolerSupervisor implements Supervisor {
         this.#broker.gone(worker.number, clock.nowMs());
         this.#watchSlots();
       },
+      onCrash: (worker, running) => this.#onCrash(worker, running),
     });
   }
 
@@ -162,6 +177,7 @@ class PoolerSupervisor implements Supervisor {
       });
     }
     await this.#fleet.start();
+    this.#watchPlugins();
     this.#sampleLater();
     this.#logger.info(
       {
@@ -218,6 +234,7 @@ class PoolerSupervisor implements Supervisor {
   /** Everything but the workers, which have ended or never began. */
   async release(): Promise<void> {
     this.#sampling = false;
+    this.#watchdog.stop();
     this.#listeners.close();
     if (this.#clientCountsFd !== null && !this.#released) closeSync(this.#clientCountsFd);
     this.#released = true;
@@ -237,8 +254,9 @@ class PoolerSupervisor implements Supervisor {
     this.#broker.resize((key) => sizes.get(key.split("\0")[0] ?? "") ?? null, this.#clock.nowMs());
     this.#watchSlots();
     const { applied, needRestart } = plan;
+    const restored = this.#restorePlugins();
     this.#logger.info(
-      { event: "reloaded", applied, needRestart },
+      { event: "reloaded", applied, needRestart, restored },
       applied.length === 0 ? "configuration reloaded, nothing changed" : `configuration reloaded: ${applied.join(", ")}`,
     );
     if (needRestart.length > 0)
@@ -246,7 +264,32 @@ class PoolerSupervisor implements Supervisor {
         { event: "reload needs restart", keys: needRestart },
         `changed, but needs a restart to take effect: ${needRestart.join(", ")}`,
       );
-    return { applied, needRestart };
+    return { applied, needRestart, restored };
+  }
+
+  /** Whoever reloads has mended what was wrong, or wants to see whether it is. */
+  #restorePlugins(): string[] {
+    const { plugins } = this.#config;
+    this.#watchPlugins();
+    const restored = this.#ward.restore(plugins).map((position) => plugins[position]?.name ?? "");
+    if (restored.length > 0) this.#fleet.restoreService();
+    return restored;
+  }
+
+  /** Without plugins there is nothing to look at. */
+  #watchPlugins(): void {
+    this.#watchdog.limit(this.#config.plugins.length === 0 ? 0 : this.#config.timeouts.pluginCallMs);
+  }
+
+  #onCrash(worker: WorkerProcess, running: RunningHook): void {
+    const out = this.#ward.note({ plugin: running.position, hook: running.hook, hung: worker.stuck, worker: worker.number });
+    if (out === null) return;
+    this.#fleet.takeOutOfService(this.#ward.outOfService);
+    const plugin = running.plugin;
+    this.#logger.error(
+      { event: "plugin out of service", plugin, hook: running.hook, onCrash: out.action, hint: outOfServiceHint },
+      `plugin "${plugin}" is out of service: ${out.reason}; ${whatNow[out.action]}`,
+    );
   }
 
   #onMessage(worker: WorkerProcess, message: Exclude<WorkerMessage, { kind: "terminate" }>): void {
@@ -300,6 +343,7 @@ class PoolerSupervisor implements Supervisor {
       counters: this.#ledger.counters(),
       recent: this.#ledger.recent(this.#clock.nowMs()),
       paused: this.#fleet.paused,
+      pluginHealth: this.#ward.health,
     };
   }
 
@@ -341,6 +385,12 @@ class PoolerSupervisor implements Supervisor {
       .unref();
   }
 }
+
+const outOfServiceHint = "Replace the plugin by one that works, or remove it, and reload; a reload also tries the same one again.";
+const whatNow: Readonly<Record<OutOfService["action"], string>> = {
+  disable: "statements pass without it",
+  refuse: "clients are refused",
+};
 
 function openCrashPage(): CrashPage {
   const fd = createCrashPage();

@@ -2,14 +2,18 @@
 // other workers, nor whether it is replaced.
 import { type ChildProcess, spawn } from "node:child_process";
 import type { PoolerConfig } from "../config/types.js";
-import type { ToSupervisor, ToWorker, WorkerSnapshot } from "./ipc.js";
+import type { OutOfService, ToSupervisor, ToWorker, WorkerSnapshot } from "./ipc.js";
 
 export type WorkerState = "booting" | "ready" | "draining" | "gone";
 
-/** What the worker was doing for a plugin when it died. */
+/** What a worker does for a plugin, or was doing when it died. */
 export interface RunningHook {
   readonly plugin: string;
+  /** In the configuration, from 0. */
+  readonly position: number;
   readonly hook: string;
+  /** Number of the call. */
+  readonly call: number;
 }
 
 export interface WorkerExit {
@@ -19,6 +23,8 @@ export interface WorkerExit {
   readonly reason: string | null;
   readonly hint: string | null;
   readonly running: RunningHook | null;
+  /** It was killed since it did not go on. */
+  readonly stuck: boolean;
   /** The state that it was in. */
   readonly during: Exclude<WorkerState, "gone">;
 }
@@ -40,6 +46,12 @@ export interface WorkerProcess {
   readonly startedAtMs: number;
   /** What it was booted with, or took over since. */
   readonly config: PoolerConfig;
+  /** It is killed since it does not go on. */
+  readonly stuck: boolean;
+  /** Plugins that it booted without. */
+  readonly bootedWithout: readonly OutOfService[];
+  /** The call into a plugin that it makes at this moment. */
+  running(): RunningHook | null;
   send(message: ToWorker): void;
   /** null: it went before it answered. */
   snapshot(detail: boolean): Promise<WorkerSnapshot | null>;
@@ -49,13 +61,14 @@ export interface WorkerProcess {
   pause(database: string | null): Promise<void>;
   resume(database: string | null): Promise<void>;
   drain(deadlineMs: number): void;
-  kill(): void;
+  /** `stuck`: since it does not go on. */
+  kill(stuck?: boolean): void;
 }
 
 /** The page of memory in which a worker notes which plugin it is about to call; it outlives the worker. */
 export interface CrashPage {
   readonly fd: number;
-  read(): { readonly plugin: number; readonly hook: string } | null;
+  read(): { readonly plugin: number; readonly hook: string; readonly call: number } | null;
   close(): void;
 }
 
@@ -71,6 +84,7 @@ export interface WorkerProcessOptions {
   readonly startedAtMs: number;
   /** Databases that are paused at the time; null among them: all. */
   readonly paused: readonly (string | null)[];
+  readonly outOfService: readonly OutOfService[];
 }
 
 /**
@@ -86,6 +100,8 @@ export function startWorkerProcess(options: WorkerProcessOptions, events: Worker
 class Worker implements WorkerProcess {
   readonly number: number;
   readonly startedAtMs: number;
+  readonly bootedWithout: readonly OutOfService[];
+  stuck = false;
   readonly #child: ChildProcess;
   readonly #events: WorkerEvents;
   readonly #crashPage: CrashPage;
@@ -101,6 +117,7 @@ class Worker implements WorkerProcess {
   constructor(options: WorkerProcessOptions, events: WorkerEvents) {
     this.number = options.number;
     this.startedAtMs = options.startedAtMs;
+    this.bootedWithout = options.outOfService;
     this.#config = options.config;
     this.#events = events;
     this.#crashPage = options.crashPage;
@@ -130,7 +147,8 @@ class Worker implements WorkerProcess {
       this.#disconnected = true;
       this.#exited(null, null);
     });
-    this.send({ kind: "boot", worker: options.number, config: options.config, listeners: options.listenerFds.length });
+    const { number: worker, config, listenerFds, outOfService } = options;
+    this.send({ kind: "boot", worker, config, listeners: listenerFds.length, outOfService });
     // A worker answers orders only once it is ready: these take effect before its first client.
     for (const database of options.paused) void this.pause(database);
   }
@@ -178,7 +196,16 @@ class Worker implements WorkerProcess {
     this.send({ kind: "drain", deadlineMs });
   }
 
-  kill(): void {
+  running(): RunningHook | null {
+    if (this.#state === "gone") return null;
+    const noted = this.#crashPage.read();
+    if (noted === null) return null;
+    const { plugin: position, hook, call } = noted;
+    return { plugin: this.#config.plugins[position]?.name ?? `number ${position}`, position, hook, call };
+  }
+
+  kill(stuck = false): void {
+    if (stuck) this.stuck = true;
     this.#child.kill("SIGKILL");
   }
 
@@ -234,8 +261,8 @@ class Worker implements WorkerProcess {
   #finish(): void {
     if (this.#exit === null || !this.#disconnected || this.#state === "gone") return;
     const during = this.#state;
+    const running = this.running();
     this.#state = "gone";
-    const noted = this.#crashPage.read();
     this.#crashPage.close();
     for (const done of this.#questions.values()) done(null);
     this.#questions.clear();
@@ -244,7 +271,8 @@ class Worker implements WorkerProcess {
       signal: this.#exit.signal,
       reason: this.#reason,
       hint: this.#hint,
-      running: noted === null ? null : { plugin: this.#config.plugins[noted.plugin]?.name ?? `number ${noted.plugin}`, hook: noted.hook },
+      running,
+      stuck: this.stuck,
       during,
     });
   }

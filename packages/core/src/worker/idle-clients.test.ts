@@ -96,6 +96,7 @@ function createRig(): { readonly clients: Clients; readonly context: SessionCont
     engine,
     clock,
     log,
+    refusal: null,
     router: null,
     statements: null,
     hooks: null,

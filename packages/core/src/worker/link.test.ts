@@ -33,6 +33,7 @@ function start(): { channel: Channel; link: WorkerLink; orders: string[]; handle
     pause: note,
     resume: note,
     drain: note,
+    outOfService: note,
     cancel: note,
     slots: note,
     slotsWanted: note,
@@ -42,7 +43,7 @@ function start(): { channel: Channel; link: WorkerLink; orders: string[]; handle
 
 test("the boot message reaches a handler that comes later than the message", () => {
   const { channel, link } = start();
-  channel.say({ kind: "boot", worker: 3, config: {} as PoolerConfig, listeners: 1 });
+  channel.say({ kind: "boot", worker: 3, config: {} as PoolerConfig, listeners: 1, outOfService: [] });
   let worker = 0;
   link.onBoot((boot) => {
     worker = boot.worker;

@@ -21,17 +21,18 @@ export interface WorkerPlugins {
   destroy(): void;
 }
 
-/** Throws PLUGIN_UNUSABLE. The grammar is loaded only when a plugin reads facts: it takes some 100 MB. */
+/** Throws PLUGIN_UNUSABLE. `without`: positions of plugins that are not loaded. The grammar is loaded only when a plugin reads facts: it takes some 100 MB. */
 export async function createWorkerPlugins(
   config: PoolerConfig,
   worker: number,
   crashPageFd: number | null,
   clock: Clock,
   log: Logger,
+  without: ReadonlySet<number> = new Set(),
 ): Promise<WorkerPlugins> {
   const crashPage = openCrashPage(crashPageFd);
-  const loadScript = await importScripts(config.plugins, crashPage);
-  const plugins = loadPlugins(config.plugins, { grammar: grammarMajor, worker, crashPage, loadScript });
+  const loadScript = await importScripts(config.plugins, crashPage, without);
+  const plugins = loadPlugins(config.plugins, { grammar: grammarMajor, worker, crashPage, loadScript, without });
   const wantsFacts = plugins.some(
     ({ description }) => (description.capabilityBits & (constants.POOLER_CAP_FACTS | constants.POOLER_CAP_PARSE_TREE)) !== 0,
   );

@@ -2,6 +2,7 @@
 import type { PassThroughKeys } from "../auth/scram.js";
 import { createSecretCache, type SecretCache } from "../auth/secret-cache.js";
 import { createClock } from "../base/clock.js";
+import { PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import type { PoolerConfig, UserConfig } from "../config/types.js";
 import { Database } from "../pool/database.js";
@@ -11,7 +12,7 @@ import { Router } from "../router/router.js";
 import { ClientHooks } from "../session/client-hooks.js";
 import { createSessionScratch, type SessionContext } from "../session/context.js";
 import { MessageMemory } from "../session/message-memory.js";
-import { inheritedFds, type WorkerBoot } from "../supervisor/ipc.js";
+import { inheritedFds, type OutOfService, type WorkerBoot } from "../supervisor/ipc.js";
 import { poolerVersion } from "../supervisor/version.js";
 import { createWireEngine } from "../wire/engine.js";
 import type { Listener, WireEngine } from "../wire/wire.js";
@@ -29,7 +30,14 @@ export async function startWorker(boot: WorkerBoot, link: WorkerLink, log: Logge
   const plugins =
     boot.config.plugins.length === 0
       ? null
-      : await (await import("./plugins.js")).createWorkerPlugins(boot.config, boot.worker, inheritedFds.crashPage, clock, log);
+      : await (await import("./plugins.js")).createWorkerPlugins(
+          boot.config,
+          boot.worker,
+          inheritedFds.crashPage,
+          clock,
+          log,
+          new Set(boot.outOfService.map(({ plugin }) => plugin)),
+        );
   const worker = new Worker(boot, link, log, plugins, exit);
   worker.listen();
   link.onOrders(worker.orders);
@@ -101,6 +109,7 @@ class Worker {
       engine,
       clock,
       log,
+      refusal: refusalOf(config, boot.outOfService),
       // Who only watches statements end must know them, too.
       router: plugins !== null && (plugins.chain.routes || hooks?.seesEnds) ? new Router(plugins.chain) : null,
       statements: plugins?.statements ?? null,
@@ -190,6 +199,12 @@ class Worker {
         this.#link.send({ kind: "done", id });
       },
       drain: ({ deadlineMs }) => this.drain(deadlineMs),
+      outOfService: ({ plugins }) => {
+        // What was never loaded cannot be put in service again.
+        const out = [...this.#boot.outOfService, ...plugins];
+        this.#context.refusal = refusalOf(this.#context.config, out);
+        this.#plugins?.chain.serve((position) => !out.some(({ plugin, action }) => plugin === position && action === "disable"));
+      },
       cancel: ({ processId, secretKey }) => this.#clients.cancelHere(processId, secretKey),
       slots: ({ key, count }) => {
         this.#borrowed?.lent(key, count);
@@ -269,6 +284,16 @@ class Worker {
     }
     return undefined;
   }
+}
+
+/** What clients are told instead of going past a plugin that must be asked. */
+function refusalOf(config: PoolerConfig, out: readonly OutOfService[]): PoolerError | null {
+  const guard = out.find(({ action }) => action === "refuse");
+  if (guard === undefined) return null;
+  const name = config.plugins[guard.plugin]?.name ?? "";
+  return new PoolerError("PLUGIN_OUT_OF_SERVICE", `plugin "${name}" is out of service: ${guard.reason}`, {
+    hint: "The pooler goes on when its administrator has mended the plugin and reloads the configuration.",
+  });
 }
 
 function usersByName(config: PoolerConfig): ReadonlyMap<string, UserConfig> {
