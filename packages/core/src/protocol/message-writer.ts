@@ -1,5 +1,6 @@
 // Builds messages in one growing buffer. One writer is reused for everything a worker sends that it does not pass on
 // as it came; its bytes are valid until the next reset().
+import { copyBytes } from "../base/copy-bytes.js";
 
 const encoder = new TextEncoder();
 /** A writer that has grown beyond this does not stay so. */
@@ -99,15 +100,6 @@ export class MessageWriter {
     this.buffer.copy(larger, 0, 0, this.length);
     this.buffer = larger;
   }
-}
-
-/** A short copy by hand is cheaper than a call, which makes an object for the range. */
-const shortBytes = 128;
-
-/** Copies source[start, end) to `at` in `target`, which has room for it. */
-export function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): void {
-  if (end - start < shortBytes) for (let i = start, to = at; i < end; i++) target[to++] = source[i] as number;
-  else target.set(source.subarray(start, end), at);
 }
 
 /** Big-endian signed 32-bit integer at `at`; the caller has checked the bounds. */

@@ -1,8 +1,10 @@
 // The last unit that was sent with statements prepared earlier, kept so that it can be sent once more when the server turns
 // out to have lost them or to hold a plan that no longer fits ("cached plan must not change result type"). Only when no
 // transaction was open and the client has seen nothing of it.
+
+import { copyBytes } from "../base/copy-bytes.js";
 import type { ReadError } from "../protocol/backend.js";
-import { copyBytes, type MessageWriter } from "../protocol/message-writer.js";
+import type { MessageWriter } from "../protocol/message-writer.js";
 import { type GlobalStatement, type PreparedStatements, writeClose } from "./global-statement.js";
 import { Expect, type ExpectedReplies, Hide, type ReplyQueue } from "./reply-queue.js";
 

@@ -1,10 +1,10 @@
 // What a client sent that is routed and run together: one simple query, or the extended messages up to Sync or Flush. Planned
 // in place, in the buffer that the bytes came in; copied only when it has to wait for a server.
 import { constants } from "@pooler/plugin-abi";
+import { copyBytes } from "../base/copy-bytes.js";
 import type { PoolerError } from "../base/errors.js";
 import type { RowHook } from "../plugins/row-hook.js";
 import type { Route } from "../pool/database.js";
-import { copyBytes } from "../protocol/message-writer.js";
 import { RouteDraft } from "../router/router.js";
 import type { GlobalStatement } from "../server/global-statement.js";
 import type { StatementKind } from "../server/statement-kind.js";

@@ -6,6 +6,7 @@
 // Closing frees the descriptor at once and tells the reader later (see Poller.defer), so that nobody hears of it within his own call.
 // A loss that an event tells is passed on at once: what others say later must not find a client that is gone.
 // A write that fails does not close: what the peer said before it went away is read first, its last words among it.
+import { copyBytes } from "../../base/copy-bytes.js";
 import { invariant, PoolerError } from "../../base/errors.js";
 import type { Logger } from "../../base/logger.js";
 import type { Deferred, TlsUpgrade, Wire, WireReader } from "../wire.js";
@@ -20,6 +21,8 @@ import { createTlsSession, type TlsSession, TlsStep } from "./tls-session.js";
 const highMarkBytes = 128 * 1024;
 /** Every recv() lands here; what one connection has to say beyond it waits for the next round, behind the others. */
 const chunkBytes = 64 * 1024;
+/** As much as is copied rather than asked where it is. */
+const deskBytes = 1024;
 /** How long a peer may take to read what was queued when end() was called. */
 const lingerMs = 10_000;
 
@@ -36,9 +39,14 @@ export interface WireShared {
   /** For bytes that nobody wants: a reader further up may still look at the chunk. */
   readonly wasteAddress: number;
   readonly waste: Buffer;
-  /** The last buffer that was written from, beside the chunk: mostly it is one and the same. Kept, so that its address stays its own. */
+  /** A buffer that was written from twice in a row, beside the chunk: mostly it is one and the same. Kept, so that its address stays its own. */
   source: Buffer;
   sourceAddress: number;
+  /** The buffer that the last write came from which was neither of them. */
+  stranger: Buffer;
+  /** Short writes of strangers go out from here: to ask for an address takes longer than to copy. */
+  readonly desk: Buffer;
+  readonly deskAddress: number;
   /** The last queue that was emptied: a peer that is a little slow needs one again and again. */
   spareQueue: OutputQueue | null;
 }
@@ -46,6 +54,7 @@ export interface WireShared {
 export function createWireShared(parts: Pick<WireShared, "system" | "poller" | "log" | "tls">): WireShared {
   const chunk = Buffer.allocUnsafeSlow(chunkBytes);
   const waste = Buffer.allocUnsafeSlow(chunkBytes);
+  const desk = Buffer.allocUnsafeSlow(deskBytes);
   const chunkAddress = addressOfBuffer(chunk);
   return {
     ...parts,
@@ -55,17 +64,26 @@ export function createWireShared(parts: Pick<WireShared, "system" | "poller" | "
     wasteAddress: addressOfBuffer(waste),
     source: chunk,
     sourceAddress: chunkAddress,
+    stranger: chunk,
+    desk,
+    deskAddress: addressOfBuffer(desk),
     spareQueue: null,
   };
 }
 
-function addressIn(shared: WireShared, buffer: Buffer): number {
-  if (buffer === shared.chunk) return shared.chunkAddress;
+/** Where in memory buffer[start, end), or a copy of it, begins. Until the next call. */
+function addressIn(shared: WireShared, buffer: Buffer, start: number, end: number): number {
+  if (buffer === shared.chunk) return shared.chunkAddress + start;
   if (buffer !== shared.source) {
+    if (buffer !== shared.stranger && end - start <= deskBytes) {
+      shared.stranger = buffer;
+      copyBytes(buffer, start, end, shared.desk, 0);
+      return shared.deskAddress;
+    }
     shared.source = buffer;
     shared.sourceAddress = addressOfBuffer(buffer);
   }
-  return shared.sourceAddress;
+  return shared.sourceAddress + start;
 }
 
 const State = { OPEN: 0, ENDING: 1, CLOSED: 2 } as const;
@@ -253,7 +271,7 @@ export class SocketWire implements Wire, Pollable, Deferred {
   /** How many bytes the system took; 0 with #broken set when it never will. */
   #send(buffer: Buffer, start: number, end: number): number {
     const { system } = this.#shared;
-    const address = addressIn(this.#shared, buffer) + start;
+    const address = addressIn(this.#shared, buffer, start, end);
     for (;;) {
       const count = system.send(this.#fd, address, end - start, noSignal);
       if (count >= 0) return count;
@@ -266,15 +284,15 @@ export class SocketWire implements Wire, Pollable, Deferred {
 
   #sendTls(buffer: Buffer, start: number, end: number): number {
     const tls = this.#tls as TlsSession;
-    const address = addressIn(this.#shared, buffer);
-    let at = start;
-    while (at < end) {
-      const count = tls.write(address + at, end - at);
+    const address = addressIn(this.#shared, buffer, start, end);
+    let taken = 0;
+    while (taken < end - start) {
+      const count = tls.write(address + taken, end - start - taken);
       if (count < 0) this.#break(tls.failure("write"));
       if (count <= 0) break;
-      at += count;
+      taken += count;
     }
-    return at - start;
+    return taken;
   }
 
   #enqueue(buffer: Buffer, start: number, end: number): void {
