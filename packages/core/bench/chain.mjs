@@ -7,10 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { constants, includeDir } from "@pooler/plugin-abi";
+import { includeDir } from "@pooler/plugin-abi";
 import { createClock } from "../dist/base/clock.js";
 import { createSilentLogger } from "../dist/base/logger.js";
-import { createChainDecision, createPluginChain } from "../dist/plugins/chain.js";
+import { createPluginChain } from "../dist/plugins/chain.js";
+import { createChainDecision, createChainRequest } from "../dist/plugins/chain-calls.js";
 import { openCrashPage } from "../dist/plugins/crash-page.js";
 import { loadPlugins } from "../dist/plugins/loader.js";
 
@@ -88,23 +89,7 @@ function bench(title, plugins, prepare) {
   const loaded = loadPlugins(entries, { grammar: 18, worker: 0, crashPage });
   const chain = createPluginChain({ plugins: loaded, statements: null, crashPage, clock: createClock(), log: createSilentLogger() });
   const decision = createChainDecision();
-  const request = {
-    statement: statements[0],
-    session: sessions[0],
-    cluster,
-    parameters: null,
-    extended: false,
-    inTransaction: false,
-    readOnly: false,
-    firstStatement: true,
-    routable: true,
-    prepareOnly: false,
-    severalStatements: false,
-    standardStrings: true,
-    role: constants.POOLER_ROLE_OPEN,
-    shard: constants.POOLER_SHARD_OPEN,
-    msSinceWrite: constants.POOLER_NEVER,
-  };
+  const request = createChainRequest({ statement: statements[0], session: sessions[0], cluster });
   let best = Number.POSITIVE_INFINITY;
   let bytes = 0;
   for (let run = 0; run < 5; run++) {

@@ -2,10 +2,10 @@
 // whose literals all differ. Run after `pnpm build` and `node scripts/build-plugins.mjs`:
 //   node packages/core/bench/reference-chain.mjs [rounds]
 import { createRequire } from "node:module";
-import { constants } from "@pooler/plugin-abi";
 import { createClock } from "../dist/base/clock.js";
 import { createSilentLogger } from "../dist/base/logger.js";
-import { createChainDecision, createPluginChain } from "../dist/plugins/chain.js";
+import { createPluginChain } from "../dist/plugins/chain.js";
+import { createChainDecision, createChainRequest } from "../dist/plugins/chain-calls.js";
 import { openCrashPage } from "../dist/plugins/crash-page.js";
 import { loadPlugins } from "../dist/plugins/loader.js";
 import { createLexed, lex } from "../dist/sql/lexer.js";
@@ -49,23 +49,7 @@ const session = {
   generation: 1,
   encoded: null,
 };
-const request = {
-  session,
-  cluster,
-  parameters: null,
-  lifted: null,
-  extended: false,
-  inTransaction: false,
-  readOnly: false,
-  firstStatement: true,
-  routable: true,
-  prepareOnly: false,
-  severalStatements: false,
-  standardStrings: true,
-  role: constants.POOLER_ROLE_OPEN,
-  shard: constants.POOLER_SHARD_OPEN,
-  msSinceWrite: constants.POOLER_NEVER,
-};
+const request = createChainRequest({ session, cluster });
 const decision = createChainDecision();
 const texts = Array.from({ length: 4096 }, (_, i) => Buffer.from(`SELECT abalance FROM pgbench_accounts WHERE aid = ${i * 24};`));
 const lexed = createLexed();

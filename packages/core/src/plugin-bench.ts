@@ -4,7 +4,7 @@ import { createClock } from "./base/clock.js";
 import { createLogger } from "./base/logger.js";
 import { describeHost } from "./config/build-databases.js";
 import type { PoolerConfig } from "./config/types.js";
-import { createChainDecision } from "./plugins/chain.js";
+import { createChainDecision } from "./plugins/chain-calls.js";
 import type { ChainDecision, ClusterView, ParameterView } from "./plugins/types.js";
 import { createWorkerPlugins } from "./worker/plugins.js";
 

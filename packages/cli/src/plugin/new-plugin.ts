@@ -8,6 +8,9 @@ import { refusal } from "./refusal.js";
 export const languages = ["rust", "c", "ts"] as const;
 export type Language = (typeof languages)[number];
 
+/** Folders in templates/. "prefix": settings and tests of a plugin that guards tables by a prefix of their names. */
+const templatesOf: Readonly<Record<Language, readonly string[]>> = { rust: ["prefix", "rust"], c: ["c"], ts: ["prefix", "ts"] };
+
 export interface NewPluginOptions {
   /** Of the npm package: "@acme/pooler-plugin-audit". */
   readonly name: string;
@@ -31,12 +34,14 @@ export function newPlugin({ name, lang, folder, version }: NewPluginOptions): st
   if (existsSync(target) && readdirSync(target).some((entry) => entry !== ".git")) {
     throw refusal(`${shown(target)} is there already and not empty`, "Give another folder with --folder, or empty this one.");
   }
-  for (const file of filesOf(join(templates, language))) {
-    const text = readFileSync(join(templates, language, ...file), "utf8");
-    // npm leaves .gitignore out of the packages that it makes.
-    const to = join(target, ...file.map((part) => (part === "_gitignore" ? ".gitignore" : part)));
-    mkdirSync(join(to, ".."), { recursive: true });
-    writeFileSync(to, fill(text, names, version, file.at(-1) === "package.json"));
+  for (const template of templatesOf[language]) {
+    for (const file of filesOf(join(templates, template))) {
+      const text = readFileSync(join(templates, template, ...file), "utf8");
+      // npm leaves .gitignore out of the packages that it makes.
+      const to = join(target, ...file.map((part) => (part === "_gitignore" ? ".gitignore" : part)));
+      mkdirSync(join(to, ".."), { recursive: true });
+      writeFileSync(to, fill(text, names, version, file.at(-1) === "package.json"));
+    }
   }
   return target;
 }

@@ -43,22 +43,6 @@ export function createPluginChain(options: PluginChainOptions): PluginChain {
   return new Chain(options);
 }
 
-/** A decision object for PluginChain.ask(), to be reused. */
-export function createChainDecision(): ChainDecision {
-  return {
-    outcome: "route",
-    role: roleOpen,
-    shard: shardOpen,
-    plugin: "",
-    rewritten: null,
-    rewrittenParameters: null,
-    error: null,
-    queryId: 0,
-    rows: null,
-    intercept: null,
-  };
-}
-
 class Chain implements PluginChain {
   readonly size: number;
   readonly wantsFacts: boolean;

@@ -2,6 +2,7 @@
 // fills in the defaults. Never guesses: what contradicts itself or stays open against the configuration is refused.
 import { constants } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
+import { createChainDecision, createChainRequest } from "../plugins/chain-calls.js";
 import type { ChainDecision, ChainRequest, ChainSession, ClusterView, ParameterView, PluginChain } from "../plugins/types.js";
 import type { Database, Route } from "../pool/database.js";
 import type { LiftedStatement, Statement } from "../sql/statement.js";
@@ -61,33 +62,8 @@ export interface AskContext {
 export class Router {
   readonly chain: PluginChain;
   /** Statement, session and cluster are set before every use. */
-  readonly #request: ChainRequest = {
-    extended: false,
-    inTransaction: false,
-    readOnly: false,
-    firstStatement: true,
-    routable: true,
-    prepareOnly: false,
-    severalStatements: false,
-    standardStrings: true,
-    parameters: null,
-    lifted: null,
-    role: POOLER_ROLE_OPEN,
-    shard: POOLER_SHARD_OPEN,
-    msSinceWrite: constants.POOLER_NEVER,
-  } as ChainRequest;
-  readonly #decision: ChainDecision = {
-    outcome: "route",
-    role: POOLER_ROLE_OPEN,
-    shard: POOLER_SHARD_OPEN,
-    plugin: "",
-    rewritten: null,
-    rewrittenParameters: null,
-    error: null,
-    queryId: 0,
-    rows: null,
-    intercept: null,
-  };
+  readonly #request: ChainRequest = createChainRequest();
+  readonly #decision: ChainDecision = createChainDecision();
 
   constructor(chain: PluginChain) {
     this.chain = chain;
