@@ -127,7 +127,7 @@ describe("two workers", () => {
       hangs: String(hooks),
       version: "1.0.0",
     });
-    expect(await errorOf(await rig.client(), "SELECT 'forbidden'")).toBe("42501 that is forbidden");
+    expect(await errorOf(await rig.client(), "SELECT 'forbidden'")).toBe("42501 that is forbidden by 1.0.0");
   });
 });
 
@@ -151,7 +151,7 @@ describe('on_crash = "refuse"', () => {
     const gone = rig.pooler.log.filter(({ event }) => event === "worker gone").at(-1);
     const left = clients.get(3 - Number(gone?.["worker"])) as WireClient;
     // The transaction was let in by the plugin, which goes on to be asked in it.
-    expect(await errorOf(left, "SELECT 'forbidden'")).toBe("42501 that is forbidden");
+    expect(await errorOf(left, "SELECT 'forbidden'")).toBe("42501 that is forbidden by 1.0.0");
     expect(await errorOf(left, "ROLLBACK")).toBe("none");
     expect(await errorOf(left, "SELECT 1")).toMatch(/^57P03 plugin "\.\/doom" is out of service/);
     expect(errorIn(await batch(left, run("SELECT 1")))).toMatchObject({ C: "57P03" });
@@ -163,10 +163,10 @@ describe('on_crash = "refuse"', () => {
     await rig.console("RELOAD");
     await rig.pooler.untilLog(({ event, restored }) => event === "reloaded" && JSON.stringify(restored) === '["./doom"]', from);
     await rig.pooler.untilLog(({ event }) => event === "worker ready", from);
-    expect(await errorOf(left, "SELECT 'forbidden'")).toBe("42501 that is forbidden");
+    expect(await errorOf(left, "SELECT 'forbidden'")).toBe("42501 that is forbidden by 1.0.0");
     expect(await errorOf(left, "SELECT 1")).toBe("none");
     const again = await clientOfEach(rig);
-    for (const client of again.values()) expect(await errorOf(client, "SELECT 'forbidden'")).toBe("42501 that is forbidden");
+    for (const client of again.values()) expect(await errorOf(client, "SELECT 'forbidden'")).toBe("42501 that is forbidden by 1.0.0");
     expect(await stateOf(rig)).toBe("active");
   });
 
@@ -201,5 +201,6 @@ test('on_crash = "disable": the chain goes on without the plugin, in all workers
   await rig.console("RELOAD");
   await rig.pooler.untilLog(({ event }) => event === "worker ready", from);
   const again = await clientOfEach(rig);
-  for (const client of [left, ...again.values()]) expect(await errorOf(client, "SELECT 'forbidden'")).toBe("42501 that is forbidden");
+  for (const client of [left, ...again.values()])
+    expect(await errorOf(client, "SELECT 'forbidden'")).toBe("42501 that is forbidden by 1.0.0");
 });

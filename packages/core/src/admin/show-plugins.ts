@@ -23,7 +23,7 @@ export const showPlugins = showCommand<Row>({
     view.config.plugins.map((plugin, index) => ({
       position: index + 1,
       plugin,
-      stats: view.counters.plugins[index] ?? null,
+      stats: view.counters.pluginOf(index, plugin.name),
       health: view.pluginHealth[index],
     })),
   columns: [

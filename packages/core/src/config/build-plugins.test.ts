@@ -88,7 +88,7 @@ name = "@acme/unknown-words"
 config.when = "now"
 `);
   const crash = { action: "restart", limit: 3, windowMs: 60_000 };
-  const found = { source: "package", packageVersion: "1.2.3", crash };
+  const found = { source: "package", packageVersion: "1.2.3", libraryStamp: null, crash };
   expect(plugins).toEqual([
     {
       ...found,

@@ -1,5 +1,6 @@
 // [[plugins]] of the file → the chain. Finds each plugin and checks its settings against the JSON Schema that it
 // brings, before any library is loaded.
+import { statSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { ErrorObject, ValidateFunction } from "ajv";
 import { PoolerError } from "../base/errors.js";
@@ -27,8 +28,25 @@ export function buildPlugins(
     if (resolved === null) return [];
     if (resolved.schema !== null) checkSettings([...path, "config"], plugin.name, config, resolved.schema, problems);
     const { library, source, packageVersion } = resolved;
-    return [{ name: plugin.name, library, source, packageVersion, config, onError: plugin.on_error, crash: crashPolicy(plugin) }];
+    return [
+      {
+        name: plugin.name,
+        library,
+        source,
+        packageVersion,
+        libraryStamp: stampOf(library),
+        config,
+        onError: plugin.on_error,
+        crash: crashPolicy(plugin),
+      },
+    ];
   });
+}
+
+/** Who replaces a library, in whatever way, changes one of these. */
+function stampOf(library: string): string | null {
+  const found = statSync(library, { throwIfNoEntry: false });
+  return found === undefined ? null : `${found.ino}:${found.size}:${found.mtimeMs}`;
 }
 
 function crashPolicy(plugin: FilePlugin): CrashPolicy {

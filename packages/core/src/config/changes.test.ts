@@ -24,10 +24,10 @@ test.each<[string, string, string[], boolean]>([
   ["[metrics]\nport = 1", "", ["metrics.host", "metrics.port"], true],
   ['[databases.b]\nurl = "postgres://b"', "", ["databases.b"], false],
   ["[users.b]\npassword = '1'", "[users.b]\npassword = '2'", ["users.b"], false],
-  ["[[plugins]]\nname = 'a'", "", ["plugins"], true],
-  ["[[plugins]]\nname = 'a'\n[[plugins]]\nname = 'b'", "[[plugins]]\nname = 'b'\n[[plugins]]\nname = 'a'", ["plugins"], true],
-  ["[[plugins]]\nname = 'a'\nconfig.x = 1", "[[plugins]]\nname = 'a'\nconfig.x = 2", ["plugins[0].config"], true],
-  ["[[plugins]]\nname = 'a'\non_error = 'skip'", "[[plugins]]\nname = 'a'", ["plugins[0].on_error"], true],
+  ["[[plugins]]\nname = 'a'", "", ["plugins"], false],
+  ["[[plugins]]\nname = 'a'\n[[plugins]]\nname = 'b'", "[[plugins]]\nname = 'b'\n[[plugins]]\nname = 'a'", ["plugins"], false],
+  ["[[plugins]]\nname = 'a'\nconfig.x = 1", "[[plugins]]\nname = 'a'\nconfig.x = 2", ["plugins[0].config"], false],
+  ["[[plugins]]\nname = 'a'\non_error = 'skip'", "[[plugins]]\nname = 'a'", ["plugins[0].on_error"], false],
   ["[[plugins]]\nname = 'a'\ncrash_limit = 5", "[[plugins]]\nname = 'a'", ["plugins[0].on_crash"], false],
 ])("%j to %j", (before, after, keys, restart) => {
   const changed = changedKeys(read(base + before), read(base + after));
@@ -45,12 +45,42 @@ test("a reload takes over what it can, keeps the rest as it runs, and tells them
   expect(changedKeys(plan.config, loaded)).toEqual(plan.needRestart);
 });
 
-test("a reload takes over what becomes of plugins that crash, of the same chain", () => {
-  const running = read(`${base}[[plugins]]\nname = "a"`);
-  const plan = planReload(running, read(`${base}[[plugins]]\nname = "a"\non_crash = "refuse"\nconfig.x = 1`));
-  expect(plan.applied).toEqual(["plugins[0].on_crash"]);
-  expect(plan.needRestart).toEqual(["plugins[0].config"]);
-  expect(plan.config.plugins).toMatchObject([{ config: {}, crash: { action: "refuse" } }]);
+const chain = (text: string): string => `${base}[[plugins]]\nname = "a"\n${text}`;
+
+test("what becomes of plugins that crash is taken over in place", () => {
+  const plan = planReload(read(chain("")), read(chain('on_crash = "refuse"')));
+  expect(plan).toMatchObject({ applied: ["plugins[0].on_crash"], needRestart: [], chain: null });
+  expect(plan.config.plugins).toMatchObject([{ crash: { action: "refuse" } }]);
+});
+
+test("settings are taken over in place by a plugin that can, and else by new workers with a new chain", () => {
+  const [running, loaded] = [read(chain("config.x = 1")), read(chain("config.x = 2"))];
+  const inPlace = planReload(running, loaded, () => true);
+  expect(inPlace).toMatchObject({ applied: ["plugins[0].config"], needRestart: [], chain: null });
+  expect(inPlace.config.plugins).toMatchObject([{ config: { x: 2 } }]);
+  const byNewWorkers = planReload(running, loaded, () => false);
+  expect(byNewWorkers).toMatchObject({ applied: ["plugins[0].config"], needRestart: [], chain: [{ config: { x: 2 } }] });
+  // Those that run go on with what they have.
+  expect(byNewWorkers.config.plugins).toEqual(running.plugins);
+});
+
+test("another version of a library wants new workers", () => {
+  const running = read(chain(""));
+  const [plugin] = running.plugins;
+  const loaded = { ...running, plugins: [{ ...plugin, libraryStamp: "another" } as (typeof running.plugins)[0]] };
+  expect(planReload(running, loaded as typeof running, () => true)).toMatchObject({
+    applied: ["plugins[0].library"],
+    chain: loaded.plugins,
+  });
+});
+
+test("the first plugin of a single worker needs a restart", () => {
+  expect(planReload(read(base), read(chain("")))).toMatchObject({ applied: [], needRestart: ["plugins"], chain: null });
+  expect(planReload(read(`workers = 2\n${base}`), read(`workers = 2\n${chain("")}`))).toMatchObject({
+    applied: ["plugins"],
+    needRestart: [],
+  });
+  expect(planReload(read(chain("")), read(base))).toMatchObject({ applied: ["plugins"], needRestart: [], chain: [] });
 });
 
 test("SHOW CONFIG has every setting as the file writes it, and no secret", () => {
@@ -64,7 +94,7 @@ test("SHOW CONFIG has every setting as the file writes it, and no secret", () =>
   expect(row("timeouts.query_wait")).toEqual({ key: "timeouts.query_wait", value: "90s", default: "120s", changeable: true });
   expect(row("limits.max_message_bytes")).toEqual({ key: "limits.max_message_bytes", value: "128kB", default: "64MB", changeable: true });
   expect(row("databases.b.pool_size")).toEqual({ key: "databases.b.pool_size", value: "7", default: "20", changeable: true });
-  expect(row("plugins[0].name")).toEqual({ key: "plugins[0].name", value: "a", default: "", changeable: false });
+  expect(row("plugins[0].name")).toEqual({ key: "plugins[0].name", value: "a", default: "", changeable: true });
   expect(row("metrics.port")).toEqual({ key: "metrics.port", value: "", default: "9930", changeable: false });
   expect(rows.every(({ key, value }) => value !== "undefined" && value !== "NaN" && key !== "")).toBe(true);
   expect(JSON.stringify(rows)).not.toContain("hunter2");

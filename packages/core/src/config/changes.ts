@@ -28,12 +28,14 @@ function restartCheck(): (key: string) => boolean {
       .filter(({ node }) => node.changeable !== true)
       .map(({ key }) => key),
   );
-  return (key) => readOnce.has(key) || (key.startsWith("plugins") && !key.endsWith(".on_crash"));
+  return (key) => readOnce.has(key);
 }
 
 export interface ReloadPlan {
-  /** What a running pooler goes on with: the new file, but with the old values where a restart is needed. */
+  /** What a running pooler goes on with: the new file, but with the old values where a restart is needed, and the chain as it runs. */
   readonly config: PoolerConfig;
+  /** The chain that new workers are to have; null: it is the one that runs. */
+  readonly chain: PoolerConfig["plugins"] | null;
   /** Changed, and taken over. */
   readonly applied: readonly string[];
   /** Changed, and ignored until the next start. */
@@ -48,10 +50,14 @@ export function planReload(
 ): ReloadPlan {
   const changed = changedKeys(running, loaded);
   const readOnce = restartCheck();
-  const isSameChain = !changed.includes("plugins");
-  const taken = new Set(isSameChain ? running.plugins.map((_, index) => index).filter(takesReload) : []);
-  const takenKeys = new Set([...taken].map((index) => `plugins[${index}].config`));
-  const isReadOnce = (key: string): boolean => !takenKeys.has(key) && readOnce(key);
+  const isTakenInPlace = (key: string): boolean => {
+    const [, position, name] = /^plugins\[(\d+)\]\.(.*)$/.exec(key) ?? [];
+    return name === "on_crash" || (name === "config" && takesReload(Number(position)));
+  };
+  const isChainChanged = changed.some((key) => key.startsWith("plugins") && !isTakenInPlace(key));
+  // A worker that was started as the only one, for ever, has nothing to share with one that takes its place.
+  const mayReplace = running.workers > 1 || running.plugins.length > 0;
+  const isReadOnce = (key: string): boolean => readOnce(key) || (key.startsWith("plugins") && !isTakenInPlace(key) && !mayReplace);
   return {
     config: Object.freeze({
       ...loaded,
@@ -60,13 +66,9 @@ export function planReload(
       io: running.io,
       log: Object.freeze({ level: loaded.log.level, format: running.log.format }),
       metrics: running.metrics,
-      plugins: running.plugins.map((plugin, index) => {
-        const other = loaded.plugins[index];
-        if (!isSameChain || other === undefined) return plugin;
-        const { crash } = other;
-        return Object.freeze({ ...plugin, config: taken.has(index) ? other.config : plugin.config, ...(crash && { crash }) });
-      }),
+      plugins: isChainChanged ? running.plugins : loaded.plugins,
     }),
+    chain: isChainChanged && mayReplace ? loaded.plugins : null,
     applied: changed.filter((key) => !isReadOnce(key)),
     needRestart: changed.filter(isReadOnce),
   };
@@ -89,6 +91,7 @@ function changedPlugins(before: PoolerConfig, after: PoolerConfig): string[] {
   return before.plugins.flatMap((plugin, index) => {
     const other = after.plugins[index];
     const keys: string[] = [];
+    if (plugin.libraryStamp !== other?.libraryStamp) keys.push(`plugins[${index}].library`);
     if (plugin.onError !== other?.onError) keys.push(`plugins[${index}].on_error`);
     if (!isDeepStrictEqual(plugin.crash, other?.crash)) keys.push(`plugins[${index}].on_crash`);
     if (!isDeepStrictEqual(plugin.config, other?.config)) keys.push(`plugins[${index}].config`);

@@ -46,8 +46,8 @@ export function configRows(config: PoolerConfig): ConfigRow[] {
     }
   }
   for (const [index, plugin] of config.plugins.entries()) {
-    rows.push({ key: `plugins[${index}].name`, value: plugin.name, default: "", changeable: false });
-    rows.push({ key: `plugins[${index}].on_error`, value: plugin.onError, default: "fail", changeable: false });
+    rows.push({ key: `plugins[${index}].name`, value: plugin.name, default: "", changeable: true });
+    rows.push({ key: `plugins[${index}].on_error`, value: plugin.onError, default: "fail", changeable: true });
     rows.push({ key: `plugins[${index}].on_crash`, value: plugin.crash?.action ?? "restart", default: "restart", changeable: true });
   }
   return rows;

@@ -53,6 +53,7 @@ describe("a minimal file", () => {
         hostRetryMs: 5_000,
         drainMs: 30_000,
         pluginCallMs: 5_000,
+        retireMs: 0,
       },
       databases: [
         {

@@ -133,6 +133,7 @@ function buildTimeouts(timeouts: FileConfig["timeouts"]): TimeoutsConfig {
     hostRetryMs: timeouts.host_retry,
     drainMs: timeouts.drain,
     pluginCallMs: timeouts.plugin_call,
+    retireMs: timeouts.retire,
   };
 }
 

@@ -147,6 +147,7 @@ const timeouts = z
     server_lifetime: duration("1h", "A server connection older than this is closed once it is idle."),
     host_retry: duration("5s", "How long a server that is down is left alone before it is tried again."),
     drain: duration("30s", "How long clients may finish their transactions when the pooler stops."),
+    retire: duration(0, "How long clients of a worker that a reload has replaced may stay connected before it is drained."),
     plugin_call: duration(
       "5s",
       "A worker whose plugin has not returned from a call by then is killed and replaced: nothing else can end an endless loop.",
@@ -265,13 +266,13 @@ export const userSchema = z.strictObject({
 export const pluginSchema = z.strictObject({
   name: field(z.string().min(1), {
     description: "Package of the plugin, or path of a shared library.",
-    changeable: false,
+    changeable: true,
     allowed: 'a package name such as "@pooler/plugin-read-write-split", or a path that begins with "./", "../" or "/"',
   }),
   on_error: field(z.enum(["fail", "skip"]).default("fail"), {
     description:
       "When the plugin itself fails at a statement: the statement fails, or the next plugin is asked. At a client, a server or a row it always fails.",
-    changeable: false,
+    changeable: true,
   }),
   on_crash: field(z.enum(["restart", "disable", "refuse"]).default("restart"), {
     description:
@@ -282,8 +283,8 @@ export const pluginSchema = z.strictObject({
   crash_window: duration("60s", "Crashes that lie further back do not count; 0: all do."),
   config: field(z.record(z.string(), z.unknown()).default({}), {
     description:
-      "The plugin's own settings, checked against the schema that it brings. A plugin with the hook reload takes others while the pooler runs.",
-    changeable: false,
+      "The plugin's own settings, checked against the schema that it brings. A plugin with the hook reload takes others in place.",
+    changeable: true,
   }),
 });
 
@@ -308,7 +309,10 @@ export const fileSchema = z.strictObject({
     .default({})
     .meta({ description: "The databases that clients may ask for, by name. At least one; `pooler` is taken by the console." }),
   users: z.record(z.string(), userSchema).default({}).meta({ description: "Who may log in, by name." }),
-  plugins: z.array(pluginSchema).default([]).meta({ description: "The chain: plugins are asked in the order of the file." }),
+  plugins: z.array(pluginSchema).default([]).meta({
+    description:
+      "The chain: plugins are asked in the order of the file. A reload that finds another chain, another version of a plugin or other settings replaces the workers one by one; clients that are there stay with the old ones. Only the first plugin of a pooler with one worker needs a restart.",
+  }),
 });
 
 export type FileConfig = z.output<typeof fileSchema>;

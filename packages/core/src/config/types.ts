@@ -103,6 +103,8 @@ export interface PluginConfig {
   /** Where it came from. */
   readonly source: "package" | "path";
   readonly packageVersion: string | null;
+  /** Another one when the file is another one; absent or null: nobody knows. */
+  readonly libraryStamp?: string | null;
   /** [plugins.config], checked against the plugin's own JSON Schema. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly onError: OnPluginError;
@@ -147,6 +149,8 @@ export interface TimeoutsConfig {
   readonly drainMs: number;
   /** How long a call into a plugin may take before its worker is killed. */
   readonly pluginCallMs: number;
+  /** How long clients of a worker that was replaced may stay. */
+  readonly retireMs: number;
 }
 
 export interface PoolerConfig {

@@ -5,9 +5,11 @@ import type { DatabaseStats, HookStats, MultiplexStats, PluginStats, WorkerSnaps
 
 export interface Counters {
   readonly databases: ReadonlyMap<string, DatabaseStats>;
-  /** In chain order; what is not a counter is as a worker said it last. */
+  /** In chain order, also those that a reload has removed; what is not a counter is as a worker said it last. */
   readonly plugins: readonly PluginStats[];
   readonly totals: WorkerTotals;
+  /** At this position of the chain, from 0, under this name; null: no worker has loaded it yet. */
+  pluginOf(position: number, name: string): PluginStats | null;
 }
 
 /** What happened in the last minute, or since the start when that is less. */
@@ -62,6 +64,8 @@ class Ledger implements CounterLedger {
     let entry = this.#present.get(snapshot.worker);
     if (entry === undefined || entry.processId !== snapshot.processId) {
       if (entry !== undefined) add(this.#past, entry.counted);
+      // The latest comes last: what it says of a plugin is what counts.
+      this.#present.delete(snapshot.worker);
       entry = { processId: snapshot.processId, counted: { databases: new Map(), plugins: new Map(), totals: noTotals } };
       this.#present.set(snapshot.worker, entry);
     }
@@ -77,7 +81,8 @@ class Ledger implements CounterLedger {
     add(sum, this.#past);
     for (const { counted } of this.#present.values()) add(sum, counted);
     const plugins = [...sum.plugins].sort(([a], [b]) => Number.parseInt(a, 10) - Number.parseInt(b, 10)).map(([, stats]) => stats);
-    return { databases: sum.databases, plugins, totals: sum.totals };
+    const pluginOf = (position: number, name: string): PluginStats | null => sum.plugins.get(`${position}\0${name}`) ?? null;
+    return { databases: sum.databases, plugins, totals: sum.totals, pluginOf };
   }
 
   sample(nowMs: number): void {

@@ -24,8 +24,8 @@ export interface PoolerView {
 
 export interface WorkerStatus {
   readonly worker: number;
-  /** "down": it died and is about to be replaced. */
-  readonly state: "booting" | "ready" | "draining" | "down";
+  /** "down": it died and is about to be replaced. "retiring": it was replaced, and still has clients. */
+  readonly state: "booting" | "ready" | "retiring" | "draining" | "down";
   readonly processId: number | null;
 }
 

@@ -1,5 +1,5 @@
-// All workers: starts them, replaces those that die, asks all of them at once, stops them. Knows nothing of the console,
-// metrics or signals.
+// All workers: starts them, replaces those that die and those whose plugins are no longer the right ones, asks all of them at once, stops
+// them. Knows nothing of the console, metrics or signals.
 import type { Clock, Timer } from "../base/clock.js";
 import { PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
@@ -17,6 +17,10 @@ import {
 export interface Fleet {
   /** By number; those of places that wait for a restart are missing. */
   readonly workers: readonly WorkerProcess[];
+  /** What new workers boot with. */
+  readonly config: PoolerConfig;
+  /** The places' workers, then those that were replaced and still have clients. `worker` null: it waits for a restart. */
+  readonly statuses: readonly { readonly number: number; readonly worker: WorkerProcess | null }[];
   readonly allReady: boolean;
   /** Workers that were started in place of others. */
   readonly restarts: number;
@@ -35,8 +39,12 @@ export interface Fleet {
   endStuck(worker: WorkerProcess, running: RunningHook): void;
   /** Nobody is to call these any more; workers that are started do not even load them. */
   takeOutOfService(plugins: readonly OutOfService[]): void;
-  /** All plugins are in service again: workers that booted without one are drained and replaced. */
-  restoreService(): void;
+  /**
+   * New workers take the places of those with another plugin chain, or without some plugin of it; `chainChanged`: of all. One by one: who is
+   * replaced accepts no more, and ends when its last client has left. Rejects when a new one cannot start; then nothing has changed, or the
+   * error says how much.
+   */
+  renew(config: PoolerConfig, chainChanged: boolean): Promise<void>;
   /** Drain and end. The second call, or one with 0 workers left to wait for, changes nothing. */
   stop(drainMs: number): Promise<void>;
   /** End at once; stop() resolves then. */
@@ -69,8 +77,6 @@ const configureLimitMs = 30_000;
 const exitGraceMs = 2_000;
 /** A SIGTERM that is meant for everybody reaches the supervisor within this time. */
 const groupSignalMs = 200;
-/** From a console command to its effect on the worker that must answer it. */
-const answerMs = 50;
 /** A worker that lived for so long starts the count of quick deaths anew. */
 const stableMs = 10_000;
 
@@ -78,6 +84,13 @@ class WorkerFleet implements Fleet {
   readonly paused = new Set<string | null>();
   readonly #options: FleetOptions;
   readonly #places: Place[];
+  /** All processes that there are. */
+  readonly #running = new Set<WorkerProcess>();
+  /** How long a worker may take for what it does now: boot, retire, drain. */
+  readonly #limits = new Map<WorkerProcess, Timer>();
+  /** Number of the plugin chain that `config` has. */
+  #chain = 1;
+  #lastChain = 1;
   #config: PoolerConfig;
   #outOfService: readonly OutOfService[] = [];
   #restarts = 0;
@@ -93,13 +106,24 @@ class WorkerFleet implements Fleet {
     this.#places = Array.from({ length: options.config.workers }, (_, index) => ({
       number: index + 1,
       worker: null,
-      timer: null,
+      successor: null,
+      restart: null,
       quickDeaths: 0,
     }));
   }
 
   get workers(): readonly WorkerProcess[] {
-    return this.#places.flatMap((place) => (place.worker === null ? [] : [place.worker]));
+    return [...this.#running].sort((left, right) => left.number - right.number);
+  }
+
+  get config(): PoolerConfig {
+    return this.#config;
+  }
+
+  get statuses(): readonly { readonly number: number; readonly worker: WorkerProcess | null }[] {
+    const placed = this.#places.map(({ number, worker }) => ({ number, worker }));
+    const others = this.workers.filter((worker) => placed.every((place) => place.worker !== worker));
+    return [...placed, ...others.map((worker) => ({ number: worker.number, worker }))];
   }
 
   get allReady(): boolean {
@@ -124,7 +148,7 @@ class WorkerFleet implements Fleet {
   }
 
   async snapshots(detail: boolean): Promise<WorkerSnapshot[]> {
-    const asked = this.workers.filter((worker) => worker.state === "ready" || worker.state === "draining");
+    const asked = this.workers.filter(({ state }) => state !== "booting" && state !== "gone");
     const answers = await Promise.all(asked.map((worker) => this.#within(snapshotLimitMs, worker.snapshot(detail), null)));
     return answers.filter((answer) => answer !== null);
   }
@@ -135,13 +159,15 @@ class WorkerFleet implements Fleet {
     this.#config = config;
     const asked = this.workers;
     const answers = await Promise.all(
-      asked.map((worker) => this.#within(configureLimitMs, worker.configure(config), `no answer within ${configureLimitMs / 1_000} s`)),
+      asked.map((worker) =>
+        this.#within(configureLimitMs, worker.configure(this.#for(worker, config)), `no answer within ${configureLimitMs / 1_000} s`),
+      ),
     );
     const refused = asked.flatMap((worker, index) => (answers[index] == null ? [] : [`worker ${worker.number}: ${answers[index]}`]));
     if (refused.length === 0) return;
     this.#config = before;
     // Also to those who refused: one that only was slow has taken it meanwhile.
-    await Promise.all(this.workers.map((worker) => this.#within(configureLimitMs, worker.configure(before), null)));
+    await Promise.all(this.workers.map((worker) => this.#within(configureLimitMs, worker.configure(this.#for(worker, before)), null)));
     throw new PoolerError("CONFIG_INVALID", `the new configuration was refused (${refused.join("; ")})`, {
       hint: "The old configuration stays in force in all workers.",
     });
@@ -186,22 +212,31 @@ class WorkerFleet implements Fleet {
 
   takeOutOfService(plugins: readonly OutOfService[]): void {
     this.#outOfService = plugins;
-    for (const worker of this.workers) worker.send({ kind: "outOfService", plugins });
+    for (const worker of this.#running) if (worker.chain === this.#chain) worker.send({ kind: "outOfService", plugins });
   }
 
-  restoreService(): void {
-    this.takeOutOfService([]);
-    const incomplete = this.workers.filter(({ bootedWithout }) => bootedWithout.length > 0);
-    // The console that asked for it is told so first.
-    this.#options.clock.setTimer(answerMs, () => {
-      if (this.#stopping !== null) return;
-      for (const place of this.#places) {
-        const { worker } = place;
-        if (worker === null || !incomplete.includes(worker)) continue;
-        if (worker.state === "booting") worker.kill();
-        else if (worker.state === "ready") this.#drain(place, worker, this.#config.timeouts.drainMs);
+  async renew(config: PoolerConfig, chainChanged: boolean): Promise<void> {
+    const chain = chainChanged ? ++this.#lastChain : this.#chain;
+    // One that waits for a restart boots with what is right then; but another chain has to be seen to work first.
+    const isWrong = ({ chain: has, bootedWithout }: WorkerProcess): boolean => has !== chain || bootedWithout.length > 0;
+    const places = this.#places.filter(({ worker }) => (worker === null ? chainChanged : isWrong(worker)));
+    const outBefore = this.#outOfService;
+    this.#outOfService = [];
+    for (const [index, place] of places.entries()) {
+      try {
+        await this.#replace(place, config, chain);
+      } catch (error) {
+        if (index === 0) this.#outOfService = outBefore;
+        if (index === 0 || !(error instanceof PoolerError)) throw error;
+        throw new PoolerError(error.code, `${error.message} (${index} of ${places.length} workers were replaced before)`, {
+          ...(error.hint === undefined ? {} : { hint: error.hint }),
+          cause: error,
+        });
       }
-    });
+      // It has been seen to work: from now on whoever is started has it.
+      this.#config = config;
+      this.#chain = chain;
+    }
   }
 
   stop(drainMs: number): Promise<void> {
@@ -210,12 +245,13 @@ class WorkerFleet implements Fleet {
       this.#stopped = stopped;
     });
     for (const place of this.#places) {
-      place.timer?.cancel();
-      place.timer = null;
-      if (place.worker === null) continue;
+      place.restart?.cancel();
+      place.restart = null;
+    }
+    for (const worker of this.workers) {
       // One that is not ready yet has no clients.
-      if (place.worker.state === "booting") place.worker.kill();
-      else this.#drain(place, place.worker, drainMs);
+      if (worker.state === "booting") worker.kill();
+      else this.#drain(worker, drainMs);
     }
     this.#checkStopped();
     return this.#stopping;
@@ -226,75 +262,141 @@ class WorkerFleet implements Fleet {
   }
 
   #spawn(place: Place, boot: BootOutcome): void {
+    place.restart = null;
+    const number = this.#isFree(place.number, place) ? place.number : this.#freeNumber();
+    const worker = this.#launch(number, this.#config, this.#chain, this.#outOfService, {
+      ready: boot.ready,
+      gone: (exit) => this.#gone(place, worker, exit, boot),
+    });
+    place.number = number;
+    place.worker = worker;
+  }
+
+  /** A new worker boots and takes the place; the one before goes on with the clients that it has. */
+  #replace(place: Place, config: PoolerConfig, chain: number): Promise<void> {
+    if (this.#stopping !== null) return Promise.reject(stoppedWhileStarting());
+    place.restart?.cancel();
+    place.restart = null;
+    return new Promise((done, failed) => {
+      const served = { ready: () => {}, failed: () => {} };
+      const successor = this.#launch(this.#freeNumber(), config, chain, [], {
+        ready: () => {
+          const before = place.worker;
+          place.successor = null;
+          place.worker = successor;
+          place.number = successor.number;
+          place.quickDeaths = 0;
+          if (before !== null) this.#retire(before);
+          done();
+        },
+        gone: (exit) => {
+          if (place.successor !== successor) {
+            this.#gone(place, successor, exit, served);
+            return;
+          }
+          place.successor = null;
+          if (this.#stopping !== null) failed(stoppedWhileStarting());
+          else
+            failed(new PoolerError("PLUGIN_UNUSABLE", describeExit(successor.number, exit), exit.hint === null ? {} : { hint: exit.hint }));
+          // The one before did not live to see it.
+          if (place.worker === null && this.#stopping === null) this.#restart(place, 0);
+          this.#checkStopped();
+        },
+      });
+      place.successor = successor;
+    });
+  }
+
+  #launch(
+    number: number,
+    config: PoolerConfig,
+    chain: number,
+    outOfService: readonly OutOfService[],
+    events: { ready(): void; gone(exit: WorkerExit): void },
+  ): WorkerProcess {
     const { clock, logger } = this.#options;
-    place.timer = null;
     const worker = startWorkerProcess(
       {
-        number: place.number,
+        number,
         entry: this.#options.entry,
-        config: this.#config,
+        config,
         listenerFds: this.#options.listenerFds,
         clientCountsFd: this.#options.clientCountsFd,
         crashPage: this.#options.createCrashPage(),
         startedAtMs: clock.nowMs(),
         paused: [...this.paused],
-        outOfService: this.#outOfService,
+        outOfService,
+        chain,
       },
       {
         onReady: (io) => {
-          place.timer?.cancel();
-          place.timer = null;
-          logger.info({ event: "worker ready", worker: place.number, pid: worker.pid, io }, `worker ${place.number} is ready`);
-          boot.ready();
+          this.#unlimit(worker);
+          logger.info({ event: "worker ready", worker: number, pid: worker.pid, io }, `worker ${number} is ready`);
+          events.ready();
         },
         onMessage: (message) => {
-          if (message.kind === "terminate") this.#terminate(place, worker);
+          if (message.kind === "terminate") this.#terminate(worker);
           else this.#options.onMessage(worker, message);
         },
-        onGone: (exit) => this.#gone(place, worker, exit, boot),
+        onGone: (exit) => {
+          this.#unlimit(worker);
+          this.#running.delete(worker);
+          this.#options.onGone(worker);
+          events.gone(exit);
+        },
       },
     );
-    place.worker = worker;
-    place.timer = clock.setTimer(bootLimitMs, () => {
+    this.#running.add(worker);
+    this.#limit(worker, bootLimitMs, () => {
       logger.error(
-        { event: "worker stuck", worker: place.number, pid: worker.pid },
-        `worker ${place.number} was not ready within ${bootLimitMs / 1_000} s and is killed`,
+        { event: "worker stuck", worker: number, pid: worker.pid },
+        `worker ${number} was not ready within ${bootLimitMs / 1_000} s and is killed`,
       );
       worker.kill(worker.running() !== null);
     });
+    return worker;
   }
 
   #gone(place: Place, worker: WorkerProcess, exit: WorkerExit, boot: BootOutcome): void {
-    const { clock, logger } = this.#options;
-    place.timer?.cancel();
-    place.timer = null;
-    place.worker = null;
-    this.#options.onGone(worker);
+    const { logger } = this.#options;
+    const isReplaced = place.worker !== worker;
+    if (!isReplaced) place.worker = null;
     const fields = {
       event: "worker gone",
-      worker: place.number,
+      worker: worker.number,
       pid: worker.pid,
       exitCode: exit.exitCode,
       signal: exit.signal,
       ...(exit.running === null ? {} : { plugin: exit.running.plugin, hook: exit.running.hook }),
     };
     if (this.#stopping !== null) {
-      logger.info(fields, `worker ${place.number} ended`);
+      logger.info(fields, `worker ${worker.number} ended`);
       boot.failed(stoppedWhileStarting());
       this.#checkStopped();
       return;
     }
-    const why = describeExit(place.number, exit);
+    const why = describeExit(worker.number, exit);
     if (!this.#started) {
       boot.failed(new PoolerError("PLUGIN_UNUSABLE", why, exit.hint === null ? {} : { hint: exit.hint }));
       return;
     }
+    const left = exit.exitCode === 0 && exit.running === null;
+    const isExpected = exit.during === "draining" ? exit.running === null : exit.during === "retiring" && left;
+    if (isReplaced) {
+      const text = isExpected ? `worker ${worker.number}, which was replaced before, has ended` : `${why}; it was replaced before`;
+      logger[isExpected ? "info" : "error"](fields, text);
+      return;
+    }
     const delayMs = this.#restartDelayMs(place, worker, exit);
-    const next = delayMs === 0 ? "a new one is started" : `a new one is started in ${delayMs} ms`;
-    if (exit.during === "draining" && exit.running === null) logger.info(fields, `${why}; ${next}`);
+    const next = delayMs === 0 || place.successor !== null ? "a new one is started" : `a new one is started in ${delayMs} ms`;
+    if (isExpected) logger.info(fields, `${why}; ${next}`);
     else logger.error({ ...fields, ...(exit.hint === null ? {} : { hint: exit.hint }) }, `${why}; ${next}`);
     if (exit.running !== null) this.#options.onCrash(worker, exit.running);
-    place.timer = clock.setTimer(delayMs, () => {
+    if (place.successor === null) this.#restart(place, delayMs);
+  }
+
+  #restart(place: Place, delayMs: number): void {
+    place.restart = this.#options.clock.setTimer(delayMs, () => {
       this.#restarts += 1;
       this.#spawn(place, { ready: () => {}, failed: () => {} });
     });
@@ -313,33 +415,77 @@ class WorkerFleet implements Fleet {
   }
 
   /** SIGTERM at a worker: a service manager that stops all of us, or somebody who wants this one replaced. */
-  #terminate(place: Place, worker: WorkerProcess): void {
+  #terminate(worker: WorkerProcess): void {
     this.#options.clock.setTimer(groupSignalMs, () => {
-      if (this.#stopping !== null || worker.state !== "ready") return;
+      if (this.#stopping !== null || (worker.state !== "ready" && worker.state !== "retiring")) return;
       this.#options.logger.info(
-        { event: "worker drained", worker: place.number, pid: worker.pid },
-        `worker ${place.number} got SIGTERM: it is drained and replaced`,
+        { event: "worker drained", worker: worker.number, pid: worker.pid },
+        `worker ${worker.number} got SIGTERM: it is drained${worker.state === "ready" ? " and replaced" : ""}`,
       );
-      this.#drain(place, worker, this.#config.timeouts.drainMs);
+      this.#drain(worker, this.#config.timeouts.drainMs);
     });
   }
 
-  #drain(place: Place, worker: WorkerProcess, drainMs: number): void {
-    worker.drain(drainMs);
-    place.timer?.cancel();
-    place.timer = null;
-    if (drainMs === 0) return;
-    place.timer = this.#options.clock.setTimer(drainMs + exitGraceMs, () => {
-      this.#options.logger.warn(
-        { event: "worker killed", worker: place.number, pid: worker.pid },
-        `worker ${place.number} did not end after its drain and is killed`,
-      );
+  /** It serves the clients that it has, and no others. */
+  #retire(worker: WorkerProcess): void {
+    const { logger } = this.#options;
+    if (worker.state === "booting") {
       worker.kill();
+      return;
+    }
+    worker.retire();
+    logger.info(
+      { event: "worker retired", worker: worker.number, pid: worker.pid },
+      `worker ${worker.number} was replaced: it ends when its clients have left`,
+    );
+    const { retireMs, drainMs } = this.#config.timeouts;
+    if (retireMs > 0 && worker.state === "retiring") this.#limit(worker, retireMs, () => this.#drain(worker, drainMs));
+  }
+
+  #drain(worker: WorkerProcess, drainMs: number): void {
+    worker.drain(drainMs);
+    this.#unlimit(worker);
+    if (drainMs === 0) return;
+    this.#limit(worker, drainMs + exitGraceMs, () => {
+      this.#options.logger.warn(
+        { event: "worker killed", worker: worker.number, pid: worker.pid },
+        `worker ${worker.number} did not end after its drain and is killed`,
+      );
+      worker.kill(worker.running() !== null);
     });
+  }
+
+  #limit(worker: WorkerProcess, limitMs: number, fn: () => void): void {
+    this.#unlimit(worker);
+    this.#limits.set(worker, this.#options.clock.setTimer(limitMs, fn));
+  }
+
+  #unlimit(worker: WorkerProcess): void {
+    this.#limits.get(worker)?.cancel();
+    this.#limits.delete(worker);
+  }
+
+  /** A configuration as this worker takes it: with the chain that it has. */
+  #for(worker: WorkerProcess, config: PoolerConfig): PoolerConfig {
+    return worker.chain === this.#chain ? config : Object.freeze({ ...config, plugins: worker.config.plugins });
+  }
+
+  /** No process has the number, nor waits one to have it again, but for `place`. */
+  #isFree(number: number, place: Place | null): boolean {
+    return (
+      [...this.#running].every((worker) => worker.number !== number) &&
+      this.#places.every((other) => other === place || other.number !== number)
+    );
+  }
+
+  #freeNumber(): number {
+    let number = 1;
+    while (!this.#isFree(number, null)) number++;
+    return number;
   }
 
   #checkStopped(): void {
-    if (this.#places.every((place) => place.worker === null)) this.#stopped?.();
+    if (this.#running.size === 0) this.#stopped?.();
   }
 
   #within<Answer>(limitMs: number, answer: Promise<Answer>, otherwise: Answer): Promise<Answer> {
@@ -354,10 +500,13 @@ class WorkerFleet implements Fleet {
 }
 
 interface Place {
-  readonly number: number;
+  /** Of the worker that has it, or had it last. */
+  number: number;
   worker: WorkerProcess | null;
-  /** Boot limit, drain limit, or the restart to come. */
-  timer: Timer | null;
+  /** Boots to take the place. */
+  successor: WorkerProcess | null;
+  /** The restart to come. */
+  restart: Timer | null;
   /** Deaths soon after a start, in a row. */
   quickDeaths: number;
 }

@@ -4,7 +4,7 @@ import type { SideHook } from "../plugins/chain-plugin.js";
 import type { consoleTypes } from "../protocol/console-types.js";
 
 /**
- * File descriptors that a worker inherits beside 0, 1, 2 and the channel at 3. Behind the listeners, when there are several workers:
+ * File descriptors that a worker inherits beside 0, 1, 2 and the channel at 3. Behind the listeners, when it shares with other workers:
  * the page with everybody's number of clients.
  */
 export const inheritedFds = { crashPage: 4, firstListener: 5 } as const;
@@ -17,6 +17,8 @@ export interface WorkerBoot {
   readonly listeners: number;
   /** Plugins that are not even loaded. */
   readonly outOfService: readonly OutOfService[];
+  /** There are, or may once be, other workers: what all of them may use together is lent by the supervisor. */
+  readonly shares: boolean;
 }
 
 /** A plugin that crashed too often. */
@@ -48,6 +50,8 @@ export type ToWorker =
   | { readonly kind: "drain"; readonly deadlineMs: number }
   /** All plugins that nobody is to call from now on. What a worker booted without it does without. */
   | { readonly kind: "outOfService"; readonly plugins: readonly OutOfService[] }
+  /** Stop accepting, serve the clients that are there for as long as they stay, then exit with code 0. */
+  | { readonly kind: "retire" }
   /** A cancel request that reached another worker. */
   | { readonly kind: "cancel"; readonly processId: number; readonly secretKey: number }
   /** `count` more server connections may be opened under this key. */

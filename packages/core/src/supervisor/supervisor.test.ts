@@ -199,7 +199,7 @@ test("a worker whose supervisor is gone lets its clients finish, then exits", as
     listeners.close();
     closeSync(crashPage);
   });
-  worker.send({ kind: "boot", worker: 1, config: config(1), listeners: listeners.fds.length, outOfService: [] });
+  worker.send({ kind: "boot", worker: 1, config: config(1), listeners: listeners.fds.length, outOfService: [], shares: false });
   expect((await once(worker, "message"))[0]).toEqual({ kind: "ready", io: "streams" });
   const one = await dial(listeners.port);
   await one.who();

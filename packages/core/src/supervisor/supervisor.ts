@@ -8,6 +8,7 @@ import { invariant, PoolerError } from "../base/errors.js";
 import { createLogger, type Logger } from "../base/logger.js";
 import { residentMemoryBytes } from "../base/resident-memory.js";
 import { createSharedPage } from "../base/shared-page.js";
+import type { ReloadPlan } from "../config/changes.js";
 import type { PoolerConfig } from "../config/types.js";
 import { type CounterLedger, createCounterLedger } from "../metrics/counter-ledger.js";
 import type { MetricsServer } from "../metrics/metrics-server.js";
@@ -116,7 +117,7 @@ class PoolerSupervisor implements Supervisor {
     this.#clock = clock;
     this.#listeners = listeners;
     this.#config = options.config;
-    this.#clientCountsFd = options.config.workers > 1 ? createSharedPage() : null;
+    this.#clientCountsFd = mayShare(options.config) ? createSharedPage() : null;
     this.#startedAtMs = clock.wallMs();
     this.#ledger = createCounterLedger(clock.nowMs());
     this.stopped = new Promise((tell) => {
@@ -127,7 +128,7 @@ class PoolerSupervisor implements Supervisor {
     this.#watchdog = createWatchdog<WorkerProcess>({
       clock,
       // One that boots may take its time, see bootLimitMs.
-      workers: () => this.#fleet.workers.filter(({ state }) => state === "ready" || state === "draining"),
+      workers: () => this.#fleet.workers.filter(({ state }) => state !== "booting"),
       onStuck: (worker, running) => this.#fleet.endStuck(worker, running),
     });
     this.#fleet = createFleet({
@@ -245,16 +246,20 @@ class PoolerSupervisor implements Supervisor {
     if (this.#stopping) throw new PoolerError("SHUTTING_DOWN", "the pooler is stopping");
     const { planReload } = await import("../config/changes.js");
     const loaded = this.#options.reload();
-    const { plugins } = (await this.#view(false)).counters;
-    const plan = planReload(this.#config, loaded, (position) => plugins[position]?.hooks.includes("reload") === true);
+    const { counters } = await this.#view(false);
+    const takesReload = (position: number): boolean => {
+      const name = this.#config.plugins[position]?.name ?? "";
+      return counters.pluginOf(position, name)?.hooks.includes("reload") === true;
+    };
+    const plan = planReload(this.#config, loaded, takesReload);
     await this.#fleet.configure(plan.config);
     this.#config = plan.config;
     this.#logger.setLevel(plan.config.log.level);
     const sizes = new Map(plan.config.databases.map(({ name, poolSize }) => [name, poolSize]));
     this.#broker.resize((key) => sizes.get(key.split("\0")[0] ?? "") ?? null, this.#clock.nowMs());
     this.#watchSlots();
+    const restored = await this.#renewWorkers(plan);
     const { applied, needRestart } = plan;
-    const restored = this.#restorePlugins();
     this.#logger.info(
       { event: "reloaded", applied, needRestart, restored },
       applied.length === 0 ? "configuration reloaded, nothing changed" : `configuration reloaded: ${applied.join(", ")}`,
@@ -267,12 +272,23 @@ class PoolerSupervisor implements Supervisor {
     return { applied, needRestart, restored };
   }
 
-  /** Whoever reloads has mended what was wrong, or wants to see whether it is. */
-  #restorePlugins(): string[] {
-    const { plugins } = this.#config;
-    this.#watchPlugins();
-    const restored = this.#ward.restore(plugins).map((position) => plugins[position]?.name ?? "");
-    if (restored.length > 0) this.#fleet.restoreService();
+  /** Workers that have the chain of the configuration, all of it: whoever reloads has mended what was wrong, or wants to see whether it is. */
+  async #renewWorkers({ config, chain }: ReloadPlan): Promise<string[]> {
+    const before = this.#config.plugins;
+    try {
+      await this.#fleet.renew(chain === null ? config : Object.freeze({ ...config, plugins: chain }), chain !== null);
+    } catch (error) {
+      if (!(error instanceof PoolerError) || error.code !== "PLUGIN_UNUSABLE") throw error;
+      throw new PoolerError("PLUGIN_UNUSABLE", `the plugins stay as they were: ${error.message}`, {
+        hint: [error.hint, "What else has changed in the configuration is in force."].filter((part) => part !== undefined).join(" "),
+        cause: error,
+      });
+    } finally {
+      this.#config = this.#fleet.config;
+      this.#watchPlugins();
+    }
+    const restored = this.#ward.restore(this.#config.plugins).map((position) => before[position]?.name ?? "");
+    if (restored.length > 0) this.#fleet.takeOutOfService([]);
     return restored;
   }
 
@@ -348,11 +364,11 @@ class PoolerSupervisor implements Supervisor {
   }
 
   #workerStatuses(): WorkerStatus[] {
-    return Array.from({ length: this.#config.workers }, (_, index) => {
-      const worker = this.#worker(index + 1);
-      if (worker === undefined || worker.state === "gone") return { worker: index + 1, state: "down", processId: null };
-      return { worker: index + 1, state: worker.state, processId: worker.pid };
-    });
+    return this.#fleet.statuses.map(({ number, worker }) =>
+      worker === null || worker.state === "gone"
+        ? { worker: number, state: "down", processId: null }
+        : { worker: number, state: worker.state, processId: worker.pid },
+    );
   }
 
   #worker(number: number): WorkerProcess | undefined {
@@ -385,6 +401,9 @@ class PoolerSupervisor implements Supervisor {
       .unref();
   }
 }
+
+/** Limits hold for all workers together, and a worker with plugins may be replaced while it has clients. */
+const mayShare = ({ workers, plugins }: PoolerConfig): boolean => workers > 1 || plugins.length > 0;
 
 const outOfServiceHint = "Replace the plugin by one that works, or remove it, and reload; a reload also tries the same one again.";
 const whatNow: Readonly<Record<OutOfService["action"], string>> = {

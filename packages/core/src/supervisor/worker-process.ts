@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { PoolerConfig } from "../config/types.js";
 import type { OutOfService, ToSupervisor, ToWorker, WorkerSnapshot } from "./ipc.js";
 
-export type WorkerState = "booting" | "ready" | "draining" | "gone";
+export type WorkerState = "booting" | "ready" | "retiring" | "draining" | "gone";
 
 /** What a worker does for a plugin, or was doing when it died. */
 export interface RunningHook {
@@ -48,6 +48,8 @@ export interface WorkerProcess {
   readonly config: PoolerConfig;
   /** It is killed since it does not go on. */
   readonly stuck: boolean;
+  /** Number of the plugin chain that it booted with. */
+  readonly chain: number;
   /** Plugins that it booted without. */
   readonly bootedWithout: readonly OutOfService[];
   /** The call into a plugin that it makes at this moment. */
@@ -60,6 +62,8 @@ export interface WorkerProcess {
   /** Resolves when nothing of it is in use any more, or the worker is gone. */
   pause(database: string | null): Promise<void>;
   resume(database: string | null): Promise<void>;
+  /** Serve the clients that are there, and no others. */
+  retire(): void;
   drain(deadlineMs: number): void;
   /** `stuck`: since it does not go on. */
   kill(stuck?: boolean): void;
@@ -85,6 +89,7 @@ export interface WorkerProcessOptions {
   /** Databases that are paused at the time; null among them: all. */
   readonly paused: readonly (string | null)[];
   readonly outOfService: readonly OutOfService[];
+  readonly chain: number;
 }
 
 /**
@@ -101,6 +106,7 @@ class Worker implements WorkerProcess {
   readonly number: number;
   readonly startedAtMs: number;
   readonly bootedWithout: readonly OutOfService[];
+  readonly chain: number;
   stuck = false;
   readonly #child: ChildProcess;
   readonly #events: WorkerEvents;
@@ -118,6 +124,7 @@ class Worker implements WorkerProcess {
     this.number = options.number;
     this.startedAtMs = options.startedAtMs;
     this.bootedWithout = options.outOfService;
+    this.chain = options.chain;
     this.#config = options.config;
     this.#events = events;
     this.#crashPage = options.crashPage;
@@ -147,8 +154,8 @@ class Worker implements WorkerProcess {
       this.#disconnected = true;
       this.#exited(null, null);
     });
-    const { number: worker, config, listenerFds, outOfService } = options;
-    this.send({ kind: "boot", worker, config, listeners: listenerFds.length, outOfService });
+    const { number: worker, config, listenerFds, outOfService, clientCountsFd } = options;
+    this.send({ kind: "boot", worker, config, listeners: listenerFds.length, outOfService, shares: clientCountsFd !== null });
     // A worker answers orders only once it is ready: these take effect before its first client.
     for (const database of options.paused) void this.pause(database);
   }
@@ -188,6 +195,12 @@ class Worker implements WorkerProcess {
 
   async resume(database: string | null): Promise<void> {
     await this.#ask((id) => ({ kind: "resume", id, database }));
+  }
+
+  retire(): void {
+    if (this.#state !== "ready") return;
+    this.#state = "retiring";
+    this.send({ kind: "retire" });
   }
 
   drain(deadlineMs: number): void {

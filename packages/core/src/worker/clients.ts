@@ -31,6 +31,7 @@ export class Clients implements ClientRegistry {
   readonly logins = new Set<Login>();
   readonly consoles = new Set<ConsoleSession>();
   draining = false;
+  #retiring = false;
   onEmpty: (() => void) | null = null;
   readonly #options: ClientsOptions;
   /** One object for all: what the engine makes of it is kept by it. */
@@ -134,6 +135,12 @@ export class Clients implements ClientRegistry {
     for (const login of this.logins) if (login.hasTime(nowMs)) break;
   }
 
+  /** Whoever is there may stay; when the last one has left, onEmpty is called. */
+  retire(): void {
+    this.#retiring = true;
+    this.#tellEmpty();
+  }
+
   /** No new transactions; clients leave when theirs are over. */
   drain(): void {
     this.draining = true;
@@ -150,6 +157,6 @@ export class Clients implements ClientRegistry {
   }
 
   #tellEmpty(): void {
-    if (this.draining && this.connections === 0) this.onEmpty?.();
+    if ((this.draining || this.#retiring) && this.connections === 0) this.onEmpty?.();
   }
 }

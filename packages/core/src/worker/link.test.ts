@@ -32,6 +32,7 @@ function start(): { channel: Channel; link: WorkerLink; orders: string[]; handle
     snapshot: note,
     pause: note,
     resume: note,
+    retire: note,
     drain: note,
     outOfService: note,
     cancel: note,
@@ -43,7 +44,7 @@ function start(): { channel: Channel; link: WorkerLink; orders: string[]; handle
 
 test("the boot message reaches a handler that comes later than the message", () => {
   const { channel, link } = start();
-  channel.say({ kind: "boot", worker: 3, config: {} as PoolerConfig, listeners: 1, outOfService: [] });
+  channel.say({ kind: "boot", worker: 3, config: {} as PoolerConfig, listeners: 1, outOfService: [], shares: false });
   let worker = 0;
   link.onBoot((boot) => {
     worker = boot.worker;

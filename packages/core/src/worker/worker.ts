@@ -77,13 +77,12 @@ class Worker {
     engine.keepTime(clock);
     const passThroughKeys = new Map<string, PassThroughKeys>();
     const hooks = plugins?.chain.hooks ?? null;
-    this.#borrowed =
-      config.workers === 1
-        ? null
-        : createBorrowedSlots({
-            want: (key, limit) => link.send({ kind: "slotsWanted", key, limit }),
-            giveBack: (key, count) => link.send({ kind: "slotsReturned", key, count }),
-          });
+    this.#borrowed = !boot.shares
+      ? null
+      : createBorrowedSlots({
+          want: (key, limit) => link.send({ kind: "slotsWanted", key, limit }),
+          giveBack: (key, count) => link.send({ kind: "slotsReturned", key, count }),
+        });
     this.#pools = {
       workers: config.workers,
       engine,
@@ -125,7 +124,7 @@ class Worker {
       user: (name) => this.#users.get(name),
     };
     for (const database of config.databases) this.#databases.set(database.name, new Database(this.#pools, database));
-    this.#counts = openClientCounts(config.workers > 1 ? inheritedFds.firstListener + boot.listeners : null, boot.worker);
+    this.#counts = openClientCounts(boot.shares ? inheritedFds.firstListener + boot.listeners : null, boot.worker);
     this.#clients = new Clients({
       context: this.#context,
       worker: boot.worker,
@@ -134,7 +133,7 @@ class Worker {
       secrets: this.#secrets,
       runConsole: (user, sql) => link.requestConsole(user.name, user.console === "admin", sql),
       onForeignCancel: (processId, secretKey) => {
-        if (boot.config.workers > 1) link.send({ kind: "cancel", processId, secretKey });
+        if (boot.shares) link.send({ kind: "cancel", processId, secretKey });
       },
     });
     const tick = (): void => {
@@ -164,7 +163,7 @@ class Worker {
 
   /** Does another worker with fewer connections accept? */
   readonly #leavesToOthers = (): boolean => {
-    if (this.#boot.config.workers === 1) return false;
+    if (!this.#boot.shares) return false;
     const { connections } = this.#clients;
     this.#counts.tell(connections);
     return this.#counts.isAhead(connections);
@@ -198,6 +197,7 @@ class Worker {
         for (const each of this.#named(database)) each.resume();
         this.#link.send({ kind: "done", id });
       },
+      retire: () => this.#retire(),
       drain: ({ deadlineMs }) => this.drain(deadlineMs),
       outOfService: ({ plugins }) => {
         // What was never loaded cannot be put in service again.
@@ -216,10 +216,21 @@ class Worker {
     };
   }
 
-  /** Stop accepting, let transactions end, then exit; at the deadline (0: none) whoever is left is closed. */
-  drain(deadlineMs = this.#context.config.timeouts.drainMs): void {
+  /** Stop accepting, serve who is there for as long as they stay, then exit. */
+  #retire(): void {
+    this.#stopAccepting();
+    this.#clients.onEmpty = () => this.#end();
+    this.#clients.retire();
+  }
+
+  #stopAccepting(): void {
     for (const listener of this.#listeners.splice(0)) listener.close();
     this.#counts.tell(null);
+  }
+
+  /** Stop accepting, let transactions end, then exit; at the deadline (0: none) whoever is left is closed. */
+  drain(deadlineMs = this.#context.config.timeouts.drainMs): void {
+    this.#stopAccepting();
     this.#clients.onEmpty = () => this.#end();
     this.#clients.drain();
     if (deadlineMs > 0) this.#context.clock.setTimer(deadlineMs, () => this.#end());
