@@ -420,8 +420,8 @@ typedef struct pooler_output {
 
 /* ---- Exports ---------------------------------------------------------------------------------------------- */
 
-/* `out` uses `message` only. On any status but POOLER_OK the start stops with that message. */
 typedef const pooler_plugin_info *(*pooler_plugin_info_v1_fn)(void);
+/* `out` uses `message` only. On any status but POOLER_OK the start stops with that message. */
 typedef pooler_status (*pooler_create_fn)(const pooler_create_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap, void **state);
 typedef void (*pooler_destroy_fn)(void *state);
 typedef pooler_status (*pooler_route_query_fn)(void *state, const pooler_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
