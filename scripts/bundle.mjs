@@ -1,7 +1,7 @@
 // Puts what a package runs into few files, its devDependencies included, since Node reads a few files much sooner than hundreds:
 //   node ../../scripts/bundle.mjs OUTPUT NAME=ENTRY...    in the package's folder, after tsc
 // OUTPUT is two folders deep, like the files that tsc writes: paths relative to a module stay right. dependencies are not included.
-import { cpSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { rolldown } from "rolldown";
 
@@ -9,7 +9,6 @@ const [output, ...entries] = process.argv.slice(2);
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 const external = [manifest.name, ...Object.keys(manifest.dependencies ?? {}), ...Object.keys(manifest.peerDependencies ?? {})];
 
-rmSync(output.split("/")[0], { recursive: true, force: true });
 const bundle = await rolldown({
   input: Object.fromEntries(entries.map((entry) => entry.split("="))),
   platform: "node",
@@ -26,6 +25,9 @@ const { output: files } = await bundle.write({
   chunkFileNames: "[name]-[hash].js",
 });
 await bundle.close();
+// Not before: a pooler that is started meanwhile finds its files.
+const written = new Set(files.map(({ fileName }) => fileName));
+for (const name of readdirSync(output)) if (!written.has(name)) rmSync(join(output, name));
 
 // Their licenses want to go along.
 const included = new Set();
