@@ -514,7 +514,8 @@ static inline pooler_bytes pooler_get_pair(const void *in, uint32_t in_len, pool
   pooler_bytes none = {NULL, 0};
   for (uint32_t i = 0; i < parameters.count; i++) {
     const pooler_pair *pair = (const pooler_pair *)pooler_element(in, in_len, parameters, i, sizeof(pooler_pair));
-    if (pair != NULL && pooler_equals(pooler_get(in, in_len, pair->name), name)) return pooler_get(in, in_len, pair->value);
+    if (pair == NULL) break;
+    if (pooler_equals(pooler_get(in, in_len, pair->name), name)) return pooler_get(in, in_len, pair->value);
   }
   return none;
 }

@@ -74,144 +74,91 @@ fn bad(output: &mut [u8], bad: &BadFrame) -> sys::Status {
     encode_failure(sys::BAD_INPUT, &bad.to_string(), output)
 }
 
-/// `pooler_client_connect`
+/// What each hook does: arrive, read the frame, call the plugin, write what it said.
 ///
 /// # Safety
-/// The contract of the header: `state` came from [`create`](crate::entry::create) with the same `P`, `input` and
-/// `output` are frames of the given lengths, no other hook of this state is under way.
-pub unsafe extern "C" fn client_connect<P: Plugin>(
+/// As [`arrive`].
+unsafe fn called<'a, P: Plugin, V>(
     state: *mut c_void,
-    input: *const sys::ConnectInput,
-    input_length: u32,
-    output: *mut sys::Output,
-    output_capacity: u32,
+    (input, input_length): (*const u8, u32),
+    (output, output_capacity): (*mut u8, u32),
+    read: fn(&'a [u8]) -> Result<V, BadFrame>,
+    hook: fn(&mut State<P>, V, &mut [u8]) -> sys::Status,
 ) -> sys::Status {
     // SAFETY: what the caller vouches for.
-    match unsafe { arrive::<P>(state, input.cast(), input_length, output.cast(), output_capacity) } {
+    match unsafe { arrive::<P>(state, input, input_length, output, output_capacity) } {
         Err(status) => status,
-        Ok((state, input, output)) => match Client::read(input) {
+        Ok((state, input, output)) => match read(input) {
             Err(why) => bad(output, &why),
-            Ok(client) => {
-                let said = panics::guard(|| state.plugin.client_connect(client));
-                answer(state, output, said, encode_client, Waiting::Client)
+            Ok(view) => hook(state, view, output),
+        },
+    }
+}
+
+/// The exported functions: name, struct and view of the input, and what is done with it.
+macro_rules! hooks {
+    ($($(#[$doc:meta])* $name:ident($input:ident as $view:ident) $hook:expr;)*) => { $(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// The contract of the header: `state` came from [`create`](crate::entry::create) with the same `P`, `input` and
+        /// `output` are frames of the given lengths, no other hook of this state is under way.
+        pub unsafe extern "C" fn $name<P: Plugin>(
+            state: *mut c_void,
+            input: *const sys::$input,
+            input_length: u32,
+            output: *mut sys::Output,
+            output_capacity: u32,
+        ) -> sys::Status {
+            // SAFETY: what the caller vouches for.
+            unsafe {
+                called::<P, _>(
+                    state,
+                    (input.cast(), input_length),
+                    (output.cast(), output_capacity),
+                    $view::read,
+                    $hook,
+                )
             }
-        },
-    }
+        }
+    )* };
 }
 
-/// `pooler_client_disconnect`
-///
-/// # Safety
-/// As [`client_connect`].
-pub unsafe extern "C" fn client_disconnect<P: Plugin>(
-    state: *mut c_void,
-    input: *const sys::DisconnectInput,
-    input_length: u32,
-    output: *mut sys::Output,
-    output_capacity: u32,
-) -> sys::Status {
-    // SAFETY: what the caller vouches for.
-    match unsafe { arrive::<P>(state, input.cast(), input_length, output.cast(), output_capacity) } {
-        Err(status) => status,
-        Ok((state, input, output)) => match ClientEnd::read(input) {
-            Err(why) => bad(output, &why),
-            Ok(end) => done(output, panics::guard(|| state.plugin.client_disconnect(end))),
-        },
-    }
-}
+hooks! {
+    /// `pooler_client_connect`
+    client_connect(ConnectInput as Client) |state, client, output| {
+        let said = panics::guard(|| state.plugin.client_connect(client));
+        answer(state, output, said, encode_client, Waiting::Client)
+    };
 
-/// `pooler_server_connect`
-///
-/// # Safety
-/// As [`client_connect`].
-pub unsafe extern "C" fn server_connect<P: Plugin>(
-    state: *mut c_void,
-    input: *const sys::ServerInput,
-    input_length: u32,
-    output: *mut sys::Output,
-    output_capacity: u32,
-) -> sys::Status {
-    // SAFETY: what the caller vouches for.
-    match unsafe { arrive::<P>(state, input.cast(), input_length, output.cast(), output_capacity) } {
-        Err(status) => status,
-        Ok((state, input, output)) => match Server::read(input) {
-            Err(why) => bad(output, &why),
-            Ok(server) => {
-                let said = panics::guard(|| state.plugin.server_connect(server));
-                answer(state, output, said, encode_server, Waiting::Server)
-            }
-        },
-    }
-}
+    /// `pooler_client_disconnect`
+    client_disconnect(DisconnectInput as ClientEnd) |state, end, output| {
+        done(output, panics::guard(|| state.plugin.client_disconnect(end)))
+    };
 
-/// `pooler_query_end`
-///
-/// # Safety
-/// As [`client_connect`].
-pub unsafe extern "C" fn query_end<P: Plugin>(
-    state: *mut c_void,
-    input: *const sys::EndInput,
-    input_length: u32,
-    output: *mut sys::Output,
-    output_capacity: u32,
-) -> sys::Status {
-    // SAFETY: what the caller vouches for.
-    match unsafe { arrive::<P>(state, input.cast(), input_length, output.cast(), output_capacity) } {
-        Err(status) => status,
-        Ok((state, input, output)) => match QueryEnd::read(input) {
-            Err(why) => bad(output, &why),
-            Ok(end) => {
-                let State { plugin, statements, .. } = state;
-                let statement = statements.get(&end.query().id());
-                done(output, panics::guard(|| plugin.query_end(end, statement)))
-            }
-        },
-    }
-}
+    /// `pooler_server_connect`
+    server_connect(ServerInput as Server) |state, server, output| {
+        let said = panics::guard(|| state.plugin.server_connect(server));
+        answer(state, output, said, encode_server, Waiting::Server)
+    };
 
-/// `pooler_result_row`
-///
-/// # Safety
-/// As [`client_connect`].
-pub unsafe extern "C" fn result_row<P: Plugin>(
-    state: *mut c_void,
-    input: *const sys::RowInput,
-    input_length: u32,
-    output: *mut sys::Output,
-    output_capacity: u32,
-) -> sys::Status {
-    // SAFETY: what the caller vouches for.
-    match unsafe { arrive::<P>(state, input.cast(), input_length, output.cast(), output_capacity) } {
-        Err(status) => status,
-        Ok((state, input, output)) => match Row::read(input) {
-            Err(why) => bad(output, &why),
-            Ok(row) => {
-                let State { plugin, statements, .. } = &mut *state;
-                let statement = statements.get(&row.statement_id());
-                let said = panics::guard(|| plugin.result_row(row, statement));
-                answer(state, output, said, encode_row, Waiting::Row)
-            }
-        },
-    }
-}
+    /// `pooler_query_end`
+    query_end(EndInput as QueryEnd) |state, end, output| {
+        let State { plugin, statements, .. } = state;
+        let statement = statements.get(&end.query().id());
+        done(output, panics::guard(|| plugin.query_end(end, statement)))
+    };
 
-/// `pooler_reload`
-///
-/// # Safety
-/// As [`client_connect`].
-pub unsafe extern "C" fn reload<P: Plugin>(
-    state: *mut c_void,
-    input: *const sys::CreateInput,
-    input_length: u32,
-    output: *mut sys::Output,
-    output_capacity: u32,
-) -> sys::Status {
-    // SAFETY: what the caller vouches for.
-    match unsafe { arrive::<P>(state, input.cast(), input_length, output.cast(), output_capacity) } {
-        Err(status) => status,
-        Ok((state, input, output)) => match Host::read(input) {
-            Err(why) => bad(output, &why),
-            Ok(host) => done(output, panics::guard(|| state.plugin.reload(&host, host.config()?))),
-        },
-    }
+    /// `pooler_result_row`
+    result_row(RowInput as Row) |state, row, output| {
+        let State { plugin, statements, .. } = &mut *state;
+        let statement = statements.get(&row.statement_id());
+        let said = panics::guard(|| plugin.result_row(row, statement));
+        answer(state, output, said, encode_row, Waiting::Row)
+    };
+
+    /// `pooler_reload`
+    reload(CreateInput as Host) |state, host, output| {
+        done(output, panics::guard(|| state.plugin.reload(&host, host.config()?)))
+    };
 }

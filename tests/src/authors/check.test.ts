@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test, vi } from "vitest";
-import { byCustomer, cargoLibrary, compilePlugin, verdicts } from "../plugins/plugin-libraries.js";
+import { byCustomer, cargoLibrary, compilePlugin, hooks, verdicts } from "../plugins/plugin-libraries.js";
 import { createWorkshop, type Finished, repository } from "./command.js";
 
 // A check runs for seconds, and asks a compiler, too.
@@ -30,6 +30,7 @@ describe("a plugin that keeps the contract passes", () => {
     ["the C example", byCustomer],
     ["one without a mistake", () => compilePlugin(careless)],
     ["one in Rust", verdicts],
+    ["one in Rust with every hook", hooks],
   ])("%s", async (_, library) => {
     const { code, out, err } = await check(library());
     expect(`${out}${err}`).toContain("It keeps the contract.");
@@ -63,6 +64,21 @@ describe("a mistake is found", () => {
     ["CHANGES_INFO", /handshake +FAILED.*\n.*pooler_plugin_info_v1 returned another address: the info must be static/],
     ["WITHOUT_VERSION", /handshake +FAILED.*\n.*the info has no version/],
     ["WITHOUT_FETCH", /it answered POOLER_NEEDS_SPACE and does not export pooler_fetch_output/],
+    ["ACCEPTS_NOBODY", /other hooks +FAILED.*\n.*client_connect told of a client that other plugins made another: user is empty/],
+    ["PASSWORD_WITHOUT_USER", /other hooks +FAILED.*\n.*it gave a server_password without a server_user/],
+    ["ACCEPTS_AN_END", /other hooks +FAILED.*\n.*client_disconnect told of a client: it returned 1, which is no status of the contract/],
+    ["COUNTS_ON_PAIRS", /damaged frames +FAILED.*\n.*client_connect called with .*, in pooler_client_connect: it crashed its process/],
+    ["SERVER_SQL_WITH_NUL", /other hooks +FAILED.*\n.*server_connect told of a primary: sql has a NUL byte/],
+    ["ENDS_WITH_NUL", /query_end told of a statement that ended well, in pooler_query_end: it crashed its process \(SIG(SEGV|BUS)\)/],
+    ["FORGETS_A_VALUE", /other hooks +FAILED.*\n.*result_row told of a row with texts: the row has 3 values, it answered 2/],
+    ["WRITES_INTO_ROW", /other hooks +FAILED.*\n.*result_row told of a row with texts: it wrote into its input frame \(byte \d+\)/],
+    [
+      "ROOM_FOR_ALL_VALUES",
+      /result_row (answering into \d+ bytes|told of a row with [^:]*)(, in pooler_result_row)?: it (wrote behind its output|crashed its process)/,
+    ],
+    ["REFUSES_WHAT_IT_HAS", /other hooks +FAILED.*\n.*it refused the configuration that it has: it takes no other configuration/],
+    ["LEAKS_CLIENTS", /memory +FAILED\n.*created, called in client_connect and destroyed 200 times: \d+ bytes stay allocated each time/],
+    ["KNOWS_ROW_STRIDE", /later versions +FAILED.*\n.*result_row called with structs that are \d+ bytes longer: .* it answered otherwise/],
     ["NEVER_RETURNS", /asked about "VACUUM users", in pooler_route_query: it did not return within 2 s/],
   ])("%s", async (mistake, message) => {
     const { code, out } = await check(

@@ -1,5 +1,6 @@
 // What goes to the processes of a check and what comes back.
 import type { Group } from "./battery-types.js";
+import type { SideHook } from "./judge-hook.js";
 
 export interface BatteryJob {
   readonly library: string;
@@ -16,6 +17,7 @@ export interface MemoryJob {
   readonly create: string;
   /** `learn` is null when the plugin does not. */
   readonly questions: readonly { readonly id: number; readonly learn: string | null; readonly route: string }[];
+  readonly hooks: readonly { readonly hook: SideHook; readonly frame: string }[];
 }
 
 export type BatteryReport =
@@ -23,5 +25,5 @@ export type BatteryReport =
   | { readonly kind: "calls"; readonly symbol: string }
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "breach"; readonly problem: string; readonly message: string }
-  | { readonly kind: "frames"; readonly create: string; readonly questions: MemoryJob["questions"] }
+  | ({ readonly kind: "frames" } & Omit<MemoryJob, "library">)
   | { readonly kind: "end" };

@@ -7,7 +7,9 @@ import { learnInput, routeInput } from "./asker.js";
 import { batteryOf, createCaseContext } from "./battery.js";
 import type { BatteryJob, BatteryReport, MemoryJob } from "./battery-job.js";
 import { Breach } from "./breach.js";
+import { hooksOf } from "./cases-hooks.js";
 import { type BuiltFrame, buildCreateInput, buildInput } from "./frame-builder.js";
+import { quietFrame } from "./hook-questions.js";
 import { createPluginUnderCheck, openLibrary } from "./plugin-under-check.js";
 import { usualInput } from "./questions.js";
 import { openScript } from "./script-calls.js";
@@ -56,5 +58,6 @@ function framesForMemory(): Omit<MemoryJob, "library"> {
       learn: context.learns ? base64(buildInput(learnInput(input))) : null,
       route: base64(buildInput(routeInput(input))),
     })),
+    hooks: hooksOf(plugin).map((hook) => ({ hook, frame: base64(quietFrame(hook, context)) })),
   };
 }

@@ -3,7 +3,17 @@ import type { StatementParser } from "@pooler/core/plugin-tools";
 import type { StatementSpec } from "./frame-builder.js";
 import type { PluginUnderCheck } from "./plugin-under-check.js";
 
-export const groups = ["handshake", "create", "questions", "learn", "space", "damaged frames", "later versions", "memory"] as const;
+export const groups = [
+  "handshake",
+  "create",
+  "questions",
+  "learn",
+  "other hooks",
+  "space",
+  "damaged frames",
+  "later versions",
+  "memory",
+] as const;
 export type Group = (typeof groups)[number];
 
 export interface BatteryCase {

@@ -9,6 +9,7 @@ import { createCases } from "./cases-create.js";
 import { damageCases } from "./cases-damage.js";
 import { growthCases } from "./cases-growth.js";
 import { handshakeCases } from "./cases-handshake.js";
+import { hookCases } from "./cases-hooks.js";
 import { learnCases } from "./cases-learn.js";
 import { questionCases } from "./cases-questions.js";
 import { spaceCases } from "./cases-space.js";
@@ -20,7 +21,7 @@ import { statementOf, statementTexts } from "./questions.js";
 /** `statements`: of the author's own, beside those of the battery. */
 export function batteryOf(plugin: PluginUnderCheck, statements: readonly string[]): readonly BatteryCase[] {
   const handshake = handshakeCases();
-  if ((plugin.info.hooks & constants.POOLER_HOOK_ROUTE_QUERY) === 0) return [...handshake, ...createCases()];
+  if ((plugin.info.hooks & constants.POOLER_HOOK_ROUTE_QUERY) === 0) return [...handshake, ...createCases(), ...hookCases(plugin)];
   return [
     ...handshake,
     ...createCases(),
@@ -30,6 +31,7 @@ export function batteryOf(plugin: PluginUnderCheck, statements: readonly string[
     // The pooler's own code reads the frames of a script.
     ...(plugin.info.sdk === "javascript" ? [] : damageCases(plugin)),
     ...growthCases(),
+    ...hookCases(plugin),
   ];
 }
 

@@ -2,68 +2,82 @@
 import { structs } from "@pooler/plugin-abi";
 import { learnInput, routeInput } from "./asker.js";
 import type { BatteryCase, CaseContext } from "./battery-types.js";
-import { type BuiltFrame, buildInput } from "./frame-builder.js";
+import { type BuiltFrame, buildInput, type InputSpec } from "./frame-builder.js";
 import type { PluginUnderCheck } from "./plugin-under-check.js";
 import { parameterSets, usualInput } from "./questions.js";
 
-type Hook = "route" | "learn";
-
 /** With tables, functions, a parse tree and parameters: every part of a frame is there. */
-const richText =
+export const richText =
   "UPDATE users SET name = lower($2), at = now() WHERE id = $1 AND app.allowed(id) AND id IN (SELECT user_id FROM public.orders)";
 
+export interface Damageable {
+  readonly whole: BuiltFrame;
+  /** `length`: what the plugin is told; the frame's own by default. */
+  ask(frame: Buffer, length?: number): void;
+}
+
 export function damageCases(plugin: PluginUnderCheck): readonly BatteryCase[] {
-  const hooks: readonly Hook[] = plugin.exports("pooler_learn_statement") ? ["route", "learn"] : ["route"];
-  return hooks.flatMap((hook) => {
-    const titled = (
-      title: string,
-      run: (context: CaseContext, ask: (frame: Buffer, length?: number) => void, whole: BuiltFrame) => void,
-    ): BatteryCase => ({
-      group: "damaged frames",
-      title: `${hook === "route" ? "asked" : "taught"} with ${title}`,
-      run: (context) => context.withState((state) => run(context, asking(context, hook, state), wholeFrame(context, hook))),
-    });
-    return [
-      titled("frames that are cut off", (_, ask, { bytes }) => {
-        for (let length = bytes.length - 8; length >= structs.pooler_input.size; length -= 8) ask(bytes.subarray(0, length));
-        // The struct itself is there; only its length is told short.
-        for (const length of [56, 32, 8, 4, 0]) ask(bytes, length);
-      }),
-      titled("offsets, lengths, counts and strides that lead out of the frame", (_, ask, { bytes, structural }) => {
-        for (const { at, kind } of structural) {
-          for (const value of wrongValues(kind, bytes, at)) ask(changed(bytes, [[at, value]]));
-        }
-      }),
-      titled("frames that are damaged in several places", (_, ask, { bytes, structural }) => {
-        const random = createRandom(20_240_817);
-        for (let round = 0; round < 1500; round++) {
-          const changes = Array.from({ length: 1 + (random() % 4) }, () => {
-            const { at, kind } = structural[random() % structural.length] as BuiltFrame["structural"][number];
-            const values = wrongValues(kind, bytes, at);
-            return [at, values[random() % values.length] ?? 0] as const;
-          });
-          ask(changed(bytes, changes));
-        }
-      }),
-    ];
+  const headBytes = structs.pooler_input.size;
+  const learns = plugin.exports("pooler_learn_statement");
+  return [
+    ...damageCasesOf("asked", headBytes, (context, state) => {
+      const whole = buildInput(routeInput(richInput(context)));
+      if (learns) plugin.learn(state, buildInput(learnInput(usualInput(context.statement(richText)))).bytes, { wellFormed: true });
+      return { whole, ask: (frame, length) => context.plugin.route(state, frame, { ...damaged, ...lengthOf(length) }) };
+    }),
+    ...(learns
+      ? damageCasesOf("taught", headBytes, (context, state) => {
+          const whole = buildInput(learnInput(richInput(context)));
+          return { whole, ask: (frame, length) => context.plugin.learn(state, frame, { ...damaged, ...lengthOf(length) }) };
+        })
+      : []),
+  ];
+}
+
+/** `headBytes`: of the frame's first struct, which is always there. */
+export function damageCasesOf(
+  verb: string,
+  headBytes: number,
+  open: (context: CaseContext, state: bigint) => Damageable,
+): readonly BatteryCase[] {
+  const titled = (title: string, run: (damageable: Damageable) => void): BatteryCase => ({
+    group: "damaged frames",
+    title: `${verb} with ${title}`,
+    run: (context) => context.withState((state) => run(open(context, state))),
   });
+  return [
+    titled("frames that are cut off", ({ whole: { bytes }, ask }) => {
+      for (let length = bytes.length - 8; length >= headBytes; length -= 8) ask(bytes.subarray(0, length));
+      // The struct itself is there; only its length is told short.
+      for (const length of [headBytes - 8, 32, 8, 4, 0]) ask(bytes, Math.min(length, headBytes - 8));
+    }),
+    titled("offsets, lengths, counts and strides that lead out of the frame", ({ whole: { bytes, structural }, ask }) => {
+      for (const { at, kind } of structural) {
+        for (const value of wrongValues(kind, bytes, at)) ask(changed(bytes, [[at, value]]));
+      }
+    }),
+    titled("frames that are damaged in several places", ({ whole: { bytes, structural }, ask }) => {
+      const random = createRandom(20_240_817);
+      for (let round = 0; round < 1500; round++) {
+        const changes = Array.from({ length: 1 + (random() % 4) }, () => {
+          const { at, kind } = structural[random() % structural.length] as BuiltFrame["structural"][number];
+          const values = wrongValues(kind, bytes, at);
+          return [at, values[random() % values.length] ?? 0] as const;
+        });
+        ask(changed(bytes, changes));
+      }
+    }),
+  ];
 }
 
-function wholeFrame({ statement }: CaseContext, hook: Hook): BuiltFrame {
-  const input = { ...usualInput(statement(richText)), parameters: parameterSets[6]?.parameters ?? [] };
-  return buildInput(hook === "learn" ? learnInput(input) : routeInput(input));
+const damaged = { wellFormed: false, shards: Number.POSITIVE_INFINITY, parser: null };
+
+export function lengthOf(length: number | undefined): { readonly length?: number } {
+  return length === undefined ? {} : { length };
 }
 
-function asking({ plugin, learns, statement }: CaseContext, hook: Hook, state: bigint): (frame: Buffer, length?: number) => void {
-  const damaged = { wellFormed: false, shards: Number.POSITIVE_INFINITY, parser: null };
-  if (hook === "route" && learns) {
-    plugin.learn(state, buildInput(learnInput(usualInput(statement(richText)))).bytes, { wellFormed: true });
-  }
-  return (frame, length) => {
-    const call = { ...damaged, ...(length === undefined ? {} : { length }) };
-    if (hook === "route") plugin.route(state, frame, call);
-    else plugin.learn(state, frame, call);
-  };
+function richInput({ statement }: CaseContext): InputSpec {
+  return { ...usualInput(statement(richText)), parameters: parameterSets[6]?.parameters ?? [] };
 }
 
 /** Offsets stay multiples of eight: alignment is what the host guarantees. */

@@ -71,6 +71,10 @@ export interface BuiltFrame {
   readonly structural: readonly { readonly at: number; readonly kind: "ref" | "offset" | "length" | "count" | "stride" }[];
 }
 
+type FieldValue = number | bigint | Buffer | string | null;
+/** Fields by their names in the header; an absent text is null. */
+export type FieldValues<Name extends StructName> = Partial<Readonly<Record<keyof (typeof structs)[Name]["fields"], FieldValue>>>;
+
 /** Of a field that a later version may add, and of what lies between two parts of a frame. */
 const unknownByte = 0xee;
 
@@ -135,6 +139,25 @@ export class FrameBuilder {
     });
   }
 
+  /** Writes fields: numbers as they are wide, texts and bytes as slices. */
+  put<Name extends StructName>(at: number, name: Name, values: FieldValues<Name>): void {
+    const offsets: Readonly<Record<string, number>> = structs[name].fields;
+    for (const [field, value] of Object.entries<FieldValue | undefined>(values)) {
+      const place = at + (offsets[field] ?? 0);
+      if (typeof value === "number") this.u32(place, value);
+      else if (typeof value === "bigint") this.u64(place, value);
+      else if (value !== undefined) this.slice(place, value);
+    }
+  }
+
+  /** An array of structs, one for each of `values`. */
+  structs<Name extends StructName>(at: number, name: Name, values: readonly FieldValues<Name>[]): void {
+    const elements = this.array(at, name, values.length);
+    values.forEach((value, index) => {
+      this.put(elements[index] as number, name, value);
+    });
+  }
+
   finish(): BuiltFrame {
     const end = this.#reserve(0);
     return { bytes: Buffer.from(this.#bytes.subarray(0, end)), structural: this.structural };
@@ -158,103 +181,78 @@ export function buildInput(spec: InputSpec, growth = 0): BuiltFrame {
   const builder = new FrameBuilder(growth);
   const { fields } = structs.pooler_input;
   const at = builder.struct("pooler_input");
-  builder.u32(at + fields.protocol, spec.protocol);
-  builder.u32(at + fields.flags, spec.flags);
-  builder.u32(at + fields.role, spec.role);
-  builder.u32(at + fields.shard, spec.shard);
-  builder.u32(at + fields.ms_since_write, spec.msSinceWrite);
-  builder.u64(at + fields.query_id, spec.queryId);
+  const { protocol, flags, role, shard } = spec;
+  builder.put(at, "pooler_input", { protocol, flags, role, shard, ms_since_write: spec.msSinceWrite, query_id: BigInt(spec.queryId) });
   builder.ref(at + fields.cluster, putCluster(builder, spec.cluster));
   builder.ref(at + fields.session, putSession(builder, spec.session));
   builder.ref(at + fields.statement, putStatement(builder, spec.statement));
-  putParameters(builder, at + fields.parameters, spec.parameters);
+  builder.structs(
+    at + fields.parameters,
+    "pooler_parameter",
+    spec.parameters.map(({ value, format, typeOid }) => ({
+      value,
+      format,
+      type_oid: typeOid,
+      flags: value === null ? constants.POOLER_PARAMETER_NULL : 0,
+    })),
+  );
   return builder.finish();
 }
 
-function putCluster(builder: FrameBuilder, cluster: ClusterSpec): number {
-  const { fields } = structs.pooler_cluster;
-  const host = structs.pooler_host.fields;
+function putCluster(builder: FrameBuilder, { shards, generation, name, hosts }: ClusterSpec): number {
   const at = builder.struct("pooler_cluster");
-  builder.u32(at + fields.shards, cluster.shards);
-  builder.u64(at + fields.generation, cluster.generation);
-  builder.slice(at + fields.name, cluster.name);
-  const elements = builder.array(at + fields.hosts, "pooler_host", cluster.hosts.length);
-  cluster.hosts.forEach((spec, index) => {
-    const element = elements[index] as number;
-    builder.u32(element + host.shard, spec.shard);
-    builder.u32(element + host.role, spec.role);
-    builder.u32(element + host.flags, spec.flags);
-    builder.u32(element + host.lag_ms, spec.lagMs);
-    builder.slice(element + host.address, spec.address);
-  });
+  builder.put(at, "pooler_cluster", { shards, generation: BigInt(generation), name });
+  const elements = hosts.map(({ lagMs, ...host }) => ({ ...host, lag_ms: lagMs }));
+  builder.structs(at + structs.pooler_cluster.fields.hosts, "pooler_host", elements);
   return at;
 }
 
-function putSession(builder: FrameBuilder, session: SessionSpec): number {
-  const { fields } = structs.pooler_session;
+export function putSession(builder: FrameBuilder, session: SessionSpec): number {
   const at = builder.struct("pooler_session");
-  builder.u32(at + fields.flags, session.flags);
-  builder.u64(at + fields.id, session.id);
-  builder.slice(at + fields.user, session.user);
-  builder.slice(at + fields.database, session.database);
-  builder.slice(at + fields.application_name, session.applicationName);
-  builder.slice(at + fields.client_address, session.clientAddress);
-  builder.slice(at + fields.client_encoding, session.clientEncoding);
+  builder.put(at, "pooler_session", {
+    flags: session.flags,
+    id: BigInt(session.id),
+    user: session.user,
+    database: session.database,
+    application_name: session.applicationName,
+    client_address: session.clientAddress,
+    client_encoding: session.clientEncoding,
+  });
   return at;
 }
 
-function putStatement(builder: FrameBuilder, statement: StatementSpec): number {
+export function putStatement(builder: FrameBuilder, statement: StatementSpec): number {
   const { fields } = structs.pooler_statement;
-  const table = structs.pooler_table.fields;
-  const called = structs.pooler_function.fields;
   const at = builder.struct("pooler_statement");
-  builder.u32(at + fields.kind, statement.kind);
-  builder.u64(at + fields.id, statement.id);
-  builder.u64(at + fields.fingerprint, BigInt(`0x${statement.fingerprint}`));
-  builder.u32(at + fields.facts, statement.facts);
-  builder.u32(at + fields.grammar, statement.grammar);
-  const tables = builder.array(at + fields.tables, "pooler_table", statement.tables.length);
-  statement.tables.forEach((spec, index) => {
-    const element = tables[index] as number;
-    builder.slice(element + table.catalog, spec.catalog);
-    builder.slice(element + table.schema, spec.schema);
-    builder.slice(element + table.name, spec.name);
-    builder.u32(element + table.use, spec.use);
+  const { kind, facts, grammar } = statement;
+  builder.put(at, "pooler_statement", {
+    kind,
+    id: BigInt(statement.id),
+    fingerprint: BigInt(`0x${statement.fingerprint}`),
+    facts,
+    grammar,
   });
-  const functions = builder.array(at + fields.functions, "pooler_function", statement.functions.length);
-  statement.functions.forEach((spec, index) => {
-    const element = functions[index] as number;
-    builder.slice(element + called.schema, spec.schema);
-    builder.slice(element + called.name, spec.name);
+  builder.structs(at + fields.tables, "pooler_table", statement.tables);
+  builder.structs(at + fields.functions, "pooler_function", statement.functions);
+  builder.put(at, "pooler_statement", {
+    parse_tree: statement.parseTree,
+    parse_error: statement.parseError,
+    // Last, and without a NUL behind it: whoever looks for one finds the end of what is mapped.
+    sql: statement.sql,
   });
-  builder.slice(at + fields.parse_tree, statement.parseTree);
-  builder.slice(at + fields.parse_error, statement.parseError);
-  // Last, and without a NUL behind it: whoever looks for one finds the end of what is mapped.
-  builder.slice(at + fields.sql, statement.sql);
   return at;
 }
 
-function putParameters(builder: FrameBuilder, at: number, parameters: readonly ParameterSpec[]): void {
-  const { fields } = structs.pooler_parameter;
-  const elements = builder.array(at, "pooler_parameter", parameters.length);
-  parameters.forEach(({ value, format, typeOid }, index) => {
-    const element = elements[index] as number;
-    builder.slice(element + fields.value, value);
-    builder.u32(element + fields.format, format);
-    builder.u32(element + fields.type_oid, typeOid);
-    builder.u32(element + fields.flags, value === null ? constants.POOLER_PARAMETER_NULL : 0);
-  });
-}
-
-/** What pooler_create is given. */
+/** What pooler_create is given, and pooler_reload. */
 export function buildCreateInput(config: Buffer | string | null, grammar: number, growth = 0): BuiltFrame {
   const builder = new FrameBuilder(growth);
-  const { fields } = structs.pooler_create_input;
   const at = builder.struct("pooler_create_input");
-  builder.u32(at + fields.host_minor, constants.POOLER_ABI_MINOR);
-  builder.slice(at + fields.config, config);
-  builder.slice(at + fields.name, "plugin-under-check");
-  builder.u32(at + fields.worker, 0);
-  builder.u32(at + fields.grammar, grammar);
+  builder.put(at, "pooler_create_input", {
+    host_minor: constants.POOLER_ABI_MINOR,
+    config,
+    name: "plugin-under-check",
+    worker: 0,
+    grammar,
+  });
   return builder.finish();
 }

@@ -17,6 +17,8 @@ export interface Answer {
   readonly digest: string;
   /** A failure's own words. */
   readonly message: string | null;
+  /** It asked for the rows of the statement, with this cookie. */
+  readonly cookie?: bigint;
 }
 
 export interface Expectations {
@@ -36,6 +38,12 @@ const failures: Readonly<Record<number, string>> = {
 
 /** An answer to pooler_route_query; not POOLER_NEEDS_SPACE. Throws a Breach. */
 export function judgeRoute(status: number, out: OutputFrame, expectations: Expectations): Answer {
+  const answer = judgeVerdict(status, out, expectations);
+  const wantsRows = status >= 0 && status !== constants.POOLER_ERROR && (out.flags & constants.POOLER_OUT_ROWS) !== 0;
+  return wantsRows ? { ...answer, cookie: (BigInt(out.cookieHigh) << 32n) | BigInt(out.cookieLow) } : answer;
+}
+
+function judgeVerdict(status: number, out: OutputFrame, expectations: Expectations): Answer {
   checkTexts(out);
   try {
     out.checkHeader();
@@ -75,7 +83,7 @@ export function judgeDone(status: number, out: OutputFrame, wellFormed: boolean)
   return judgeFailure(status, out, wellFormed);
 }
 
-function judgeFailure(status: number, out: OutputFrame, wellFormed: boolean): Answer {
+export function judgeFailure(status: number, out: OutputFrame, wellFormed: boolean): Answer {
   const name = failures[status];
   if (name === undefined) throw breach(`it returned ${status}, which is no status of the contract`);
   const message = out.textOfFailure("message");
@@ -133,7 +141,7 @@ function checkRewrite(sql: Buffer, parser: StatementParser | null): void {
 }
 
 /** Messages are UTF-8 without NUL; what cannot be located is judged elsewhere. */
-function checkTexts(out: OutputFrame): void {
+export function checkTexts(out: OutputFrame): void {
   for (const field of ["message", "detail", "hint"] as const) {
     let bytes: Buffer | null;
     try {

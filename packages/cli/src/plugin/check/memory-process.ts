@@ -22,6 +22,7 @@ const questions = job.questions.map(({ id, learn, route }) => ({
   learn: learn === null ? null : Buffer.from(learn, "base64"),
   route: Buffer.from(route, "base64"),
 }));
+const hooks = job.hooks.map(({ hook, frame }) => ({ hook, frame: Buffer.from(frame, "base64") }));
 const allocated = allocatedBytes();
 
 if (allocated === null) report({ kind: "note", text: "what stays allocated cannot be counted here: it needs glibc 2.33" });
@@ -37,6 +38,16 @@ else {
     });
     bare.destroy(state);
   });
+  for (const { hook, frame } of hooks) {
+    // Who only leaves was there before.
+    const before = hook === "client_disconnect" ? hooks.filter((each) => each.hook === "client_connect") : [];
+    measure(allocated, `created, called in ${hook} and destroyed ${rounds} times`, () => {
+      const state = bare.create(createFrame);
+      for (const each of before) bare.hook(each.hook, state, each.frame);
+      bare.hook(hook, state, frame);
+      bare.destroy(state);
+    });
+  }
 }
 report({ kind: "end" });
 // A plugin with threads of its own would keep the process alive.

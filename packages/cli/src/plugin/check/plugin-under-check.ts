@@ -6,6 +6,7 @@ import { constants, structs } from "@pooler/plugin-abi";
 import { breach } from "./breach.js";
 import { createGuardedMemory, type GuardedMemory } from "./guarded-memory.js";
 import { type Answer, type Expectations, judgeDone, judgeGrownOutput, judgeNeeded, judgeRoute } from "./judge-answer.js";
+import { type HookExpectations, judgeHook, type SideHook, sideHooks } from "./judge-hook.js";
 
 type NativeCall = (...args: readonly unknown[]) => unknown;
 
@@ -20,6 +21,8 @@ export interface PluginUnderCheck {
   route(state: bigint, frame: Buffer, call: CallOptions & Expectations): Answer;
   learn(state: bigint, frame: Buffer, call: CallOptions): Answer;
   forget(state: bigint, statementId: number): void;
+  /** A hook beside the route; only one that the plugin has. */
+  hook(hook: SideHook, state: bigint, frame: Buffer, call: CallOptions & HookExpectations): Answer;
   /** The bare functions, for counting what they allocate. */
   readonly bare: BareCalls;
 }
@@ -30,6 +33,7 @@ export interface BareCalls {
   route(state: bigint, frame: Buffer): void;
   learn(state: bigint, frame: Buffer): void;
   forget(state: bigint, statementId: number): void;
+  hook(hook: SideHook, state: bigint, frame: Buffer): void;
 }
 
 export interface CallOptions {
@@ -39,6 +43,8 @@ export interface CallOptions {
   readonly outputGrowth?: number;
   /** What the plugin is told; the frame's length by default. */
   readonly length?: number;
+  /** Of the frame's first struct, pooler_input by default: it is there, whatever `length` says. */
+  readonly headBytes?: number;
   readonly wellFormed: boolean;
 }
 
@@ -87,6 +93,7 @@ const signatures: Readonly<Record<string, readonly [string, readonly string[]]>>
   pooler_fetch_output: ["int32_t", ["void *", "void *", "uint32_t"]],
   pooler_learn_statement: ["int32_t", ["void *", ...frames]],
   pooler_forget_statement: ["void", ["void *", "uint64_t"]],
+  ...Object.fromEntries(sideHooks.map((hook) => [`pooler_${hook}`, ["int32_t", ["void *", ...frames]]] as const)),
 };
 
 class Opened implements PluginUnderCheck {
@@ -126,16 +133,13 @@ class Opened implements PluginUnderCheck {
   }
 
   route(state: bigint, frame: Buffer, options: CallOptions & Expectations): Answer {
-    const call = this.#withFrames(frame, options, (...args) => this.#call("pooler_route_query", state, ...args));
-    if (call.status !== constants.POOLER_NEEDS_SPACE) return judgeRoute(call.status, call.out, options);
-    const needed = judgeNeeded(call.out, this.exports("pooler_fetch_output"));
-    const fetched = this.#withOutput((needed + 7) & ~7, options.outputGrowth ?? 0, (...args) =>
-      this.#call("pooler_fetch_output", state, ...args),
-    );
-    if (fetched.status === constants.POOLER_NEEDS_SPACE) {
-      throw breach(`pooler_fetch_output answered POOLER_NEEDS_SPACE again, with the ${needed} bytes that it wanted`);
-    }
-    return judgeRoute(fetched.status, fetched.out, options);
+    const { status, out } = this.#answer("pooler_route_query", state, frame, options);
+    return judgeRoute(status, out, options);
+  }
+
+  hook(hook: SideHook, state: bigint, frame: Buffer, options: CallOptions & HookExpectations): Answer {
+    const { status, out } = this.#answer(`pooler_${hook}`, state, frame, options);
+    return judgeHook(hook, status, out, options);
   }
 
   learn(state: bigint, frame: Buffer, { wellFormed, ...options }: CallOptions): Answer {
@@ -145,6 +149,20 @@ class Opened implements PluginUnderCheck {
 
   forget(state: bigint, statementId: number): void {
     this.#call("pooler_forget_statement", state, statementId);
+  }
+
+  /** With what is fetched when there was too little space. */
+  #answer(symbol: string, state: bigint, frame: Buffer, options: CallOptions): { readonly status: number; readonly out: OutputFrame } {
+    const call = this.#withFrames(frame, options, (...args) => this.#call(symbol, state, ...args));
+    if (call.status !== constants.POOLER_NEEDS_SPACE) return call;
+    const needed = judgeNeeded(call.out, this.exports("pooler_fetch_output"));
+    const fetched = this.#withOutput((needed + 7) & ~7, options.outputGrowth ?? 0, (...args) =>
+      this.#call("pooler_fetch_output", state, ...args),
+    );
+    if (fetched.status === constants.POOLER_NEEDS_SPACE) {
+      throw breach(`pooler_fetch_output answered POOLER_NEEDS_SPACE again, with the ${needed} bytes that it wanted`);
+    }
+    return fetched;
   }
 
   #call(symbol: string, ...args: readonly unknown[]): unknown {
@@ -162,11 +180,16 @@ class Opened implements PluginUnderCheck {
 
   #withFrames(
     frame: Buffer,
-    { length = frame.length, capacity = usualOutput, outputGrowth = 0 }: Omit<CallOptions, "wellFormed">,
+    {
+      length = frame.length,
+      headBytes = structs.pooler_input.size,
+      capacity = usualOutput,
+      outputGrowth = 0,
+    }: Omit<CallOptions, "wellFormed">,
     call: (input: bigint, length: number, output: bigint, capacity: number) => unknown,
   ): { readonly status: number; readonly out: OutputFrame } {
     // A length may be less than the frame has: what is cut off is not there, unless it belongs to the first struct.
-    const shownBytes = length < structs.pooler_input.size ? frame : frame.subarray(0, length);
+    const shownBytes = length < headBytes ? frame : frame.subarray(0, length);
     const input = this.#memory.placeInput(shownBytes);
     const made = this.#withOutput(capacity, outputGrowth, (output, room) => call(input.address, length, output, room));
     if (!input.bytes.equals(shownBytes)) {
@@ -236,6 +259,10 @@ class Opened implements PluginUnderCheck {
       },
       forget: (made, statementId) => {
         this.#bind("pooler_forget_statement")(made, statementId);
+      },
+      hook: (hook, made, frame) => {
+        clear();
+        this.#bind(`pooler_${hook}`)(made, addressOf(frame), frame.length, room, usualOutput);
       },
     };
   }

@@ -121,7 +121,7 @@ function runOnce(
         found.seen.add(report.problem);
         break;
       case "frames":
-        found.frames = { create: report.create, questions: report.questions };
+        found.frames = { create: report.create, questions: report.questions, hooks: report.hooks };
         break;
       case "end":
         isOver = true;
