@@ -77,7 +77,14 @@ export class RelationCatalog {
 
   /** Every so often. */
   tick(nowMs: number): void {
-    if (this.#known.size > 0 && this.#used && nowMs - this.#askedAtMs >= recheckMs) this.#askAll(nowMs);
+    if (this.#known.size === 0 || nowMs - this.#askedAtMs < recheckMs) return;
+    if (this.#used) {
+      this.#askAll(nowMs);
+    } else if (this.#question === null) {
+      // Nobody wants to know: who does later must not be told what was true today.
+      this.#known.clear();
+      this.#version++;
+    }
   }
 
   #forget(schema: number): void {

@@ -186,11 +186,17 @@ export class Carriage implements Lessee {
     this.server.release(this.#owner.nowMs(), false);
   }
 
-  /** The rider's client wants it to stop. */
-  cancel(rider: Rider): void {
+  /** The rider's client wants it to stop. True: nothing of it was sent, and it is on board no more. */
+  cancel(rider: Rider): boolean {
+    if (this.#preparing !== null) {
+      this.#riders.splice(this.#riders.indexOf(rider, this.#head), 1);
+      rider.carriage = null;
+      return true;
+    }
     this.closed = true;
     rider.cancelWanted = true;
-    if (this.#preparing === null) this.#sendCancelOfHead();
+    this.#sendCancelOfHead();
+    return false;
   }
 
   /** Nobody else may be hit: those behind go elsewhere, or it has to wait until they are done. */

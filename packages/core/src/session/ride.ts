@@ -246,8 +246,7 @@ export class Ride implements WaitingRider {
       this.carriage.replace(this, new Nobody(this.kind, this.#settings));
       return true;
     }
-    this.carriage.cancel(this);
-    return false;
+    return this.carriage.cancel(this);
   }
 
   /** It is gone. */

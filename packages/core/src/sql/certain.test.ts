@@ -311,7 +311,8 @@ describe("relations", () => {
     ["WITH t AS (SELECT 1) INSERT INTO t SELECT * FROM t", ["t"]],
     ["WITH t AS (SELECT 1) UPDATE t SET a = 1", ["t"]],
     ["WITH t AS (SELECT 1) DELETE FROM t", ["t"]],
-    ["WITH t AS (SELECT 1) SELECT * FROM app.t", ["app.t"]],
+    ["WITH app AS (SELECT 1) SELECT * FROM app.t", ["app.t"]],
+    ["WITH t AS (SELECT 1) SELECT * FROM ONLY (t)", ["t"]],
     ["SELECT * FROM ONLY (t)", ["t"]],
     ["UPDATE ONLY (t) SET a = 1", ["t"]],
     // Words that may be names.
