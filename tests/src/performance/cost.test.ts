@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sharedShards } from "../harness/shared-cluster.js";
-import { type Cost, type Measured, measureCosts, type Protocol, protocols } from "./measure.js";
+import { type Cost, type Measured, measureCosts, type Scenario, scenarios } from "./measure.js";
 
 const file = fileURLToPath(new URL("budgets.json", import.meta.url));
 const renews = process.env["POOLER_BUDGETS"] === "update";
@@ -15,7 +15,7 @@ type Engine = (typeof engines)[number];
 interface Budgets {
   /** Major version with which they were measured: another one's compiler and streams allocate otherwise. */
   node: number;
-  readonly costs: Partial<Record<Engine, Partial<Record<Protocol, Cost>>>>;
+  readonly costs: Partial<Record<Engine, Partial<Record<Scenario, Cost>>>>;
 }
 
 const budgets = JSON.parse(readFileSync(file, "utf8")) as Budgets;
@@ -39,20 +39,20 @@ afterAll(() => {
 const slack: Cost = { allocatedBytes: 80, functionCalls: 0, nativeCalls: 0 };
 
 describe.skipIf(process.platform !== "linux").each(engines)("one query with io = %s", (io) => {
-  let measured: Record<Protocol, Measured>;
+  let measured: Record<Scenario, Measured>;
 
   beforeAll(async () => {
     measured = await measureCosts({ url: sharedShards()[0]?.primary ?? "", io });
-  }, 180_000);
+  }, 300_000);
 
-  test.each(protocols)("costs no more than its budget, %s protocol", (protocol) => {
-    const { cost, details } = measured[protocol];
+  test.each(scenarios)("costs no more than its budget: %s", (scenario) => {
+    const { cost, details } = measured[scenario];
     if (renews) {
-      budgets.costs[io] = { ...budgets.costs[io], [protocol]: cost };
+      budgets.costs[io] = { ...budgets.costs[io], [scenario]: cost };
       return;
     }
-    const budget = budgets.costs[io]?.[protocol];
-    expect(budget, `budgets.json has no costs for ${io}, ${protocol}`).toBeDefined();
+    const budget = budgets.costs[io]?.[scenario];
+    expect(budget, `budgets.json has no costs for ${io}, ${scenario}`).toBeDefined();
     for (const count of ["functionCalls", "nativeCalls", "allocatedBytes"] as const) {
       const most = (budget?.[count] ?? 0) * (1 + tolerance[count]) + slack[count];
       expect(

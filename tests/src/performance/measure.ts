@@ -1,5 +1,6 @@
 // What one query costs a worker, in counts that do not depend on how fast the machine is: bytes of the heap, calls of functions and
-// of native functions. One client asks, one after the other, so that each query is on its own.
+// of native functions. One client asks, one after the other, so that each query is on its own; or a hundred ask at once, round by round,
+// and share server connections.
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,9 +8,24 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Pooler, startPooler } from "../harness/pooler.js";
 import { messages } from "../harness/wire-client.js";
+import { workerPids } from "../operations/support/worker-pids.js";
 
-export const protocols = ["simple", "extended", "prepared"] as const;
-export type Protocol = (typeof protocols)[number];
+type Protocol = "simple" | "extended" | "prepared";
+
+/** Each is measured in a pooler with the others of its group. */
+const groups = [
+  { clients: 1, database: { pool_size: 1 }, scenarios: { simple: "simple", extended: "extended", prepared: "prepared" } },
+  {
+    // All of a round fit: seven connections take sixteen statements each.
+    clients: 100,
+    database: { pool_size: 7, multiplex: 16, multiplex_slow: "10s" },
+    scenarios: { "simple, multiplexed": "simple", "prepared, multiplexed": "prepared" },
+  },
+] as const;
+
+export const scenarios = groups.flatMap((group) => Object.keys(group.scenarios) as Scenario[]);
+type KeyOf<T> = T extends unknown ? keyof T : never;
+export type Scenario = KeyOf<(typeof groups)[number]["scenarios"]>;
 
 export interface Cost {
   /** Bytes of the JavaScript heap. */
@@ -34,7 +50,6 @@ export interface Measured {
 export interface MeasureOptions {
   readonly url: string;
   readonly io: "sockets" | "streams";
-  readonly database?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -52,37 +67,44 @@ interface Counts {
   readonly functionCalls: readonly { readonly name: string; readonly count: number }[];
 }
 
-export async function measureCosts(options: MeasureOptions): Promise<Record<Protocol, Measured>> {
-  const allocations = await measureInMode("allocations", options);
-  const calls = await measureInMode("calls", options);
-  const measured = (protocol: Protocol): Measured => {
-    const { nativeCalls, functionCalls } = calls[protocol];
-    const perQuery = (count: number): number => Math.round((count / plans.calls.queries) * 100) / 100;
-    const { allocatedBytes } = allocations[protocol];
-    const all = [...Object.entries(nativeCalls).map(([name, count]) => ({ name: `native ${name}`, count })), ...functionCalls];
-    return {
-      cost: {
-        allocatedBytes: Math.round(allocatedBytes / plans.allocations.queries),
-        functionCalls: perQuery(functionCalls.reduce((sum, { count }) => sum + count, 0)),
-        nativeCalls: perQuery(Object.values(nativeCalls).reduce((sum, count) => sum + count, 0)),
-      },
-      details: all
-        .map(({ name, count }) => ({ name, perQuery: perQuery(count) }))
-        .filter(({ perQuery: often }) => often >= 0.1)
-        .sort((a, b) => b.perQuery - a.perQuery),
-    };
-  };
-  return { simple: measured("simple"), extended: measured("extended"), prepared: measured("prepared") };
+export async function measureCosts(options: MeasureOptions): Promise<Record<Scenario, Measured>> {
+  const measured = new Map<Scenario, Measured>();
+  for (const group of groups) {
+    const allocations = await measureGroup("allocations", options, group);
+    const calls = await measureGroup("calls", options, group);
+    for (const [scenario, counts] of calls) measured.set(scenario, summary(counts, allocations.get(scenario)?.allocatedBytes ?? 0));
+  }
+  return Object.fromEntries(measured) as Record<Scenario, Measured>;
 }
 
-async function measureInMode(mode: "allocations" | "calls", options: MeasureOptions): Promise<Record<Protocol, Counts>> {
+function summary({ nativeCalls, functionCalls }: Counts, allocatedBytes: number): Measured {
+  const perQuery = (count: number): number => Math.round((count / plans.calls.queries) * 100) / 100;
+  const all = [...Object.entries(nativeCalls).map(([name, count]) => ({ name: `native ${name}`, count })), ...functionCalls];
+  return {
+    cost: {
+      allocatedBytes: Math.round(allocatedBytes / plans.allocations.queries),
+      functionCalls: perQuery(functionCalls.reduce((sum, { count }) => sum + count, 0)),
+      nativeCalls: perQuery(Object.values(nativeCalls).reduce((sum, count) => sum + count, 0)),
+    },
+    details: all
+      .map(({ name, count }) => ({ name, perQuery: perQuery(count) }))
+      .filter(({ perQuery: often }) => often >= 0.1)
+      .sort((a, b) => b.perQuery - a.perQuery),
+  };
+}
+
+async function measureGroup(
+  mode: "allocations" | "calls",
+  options: MeasureOptions,
+  group: (typeof groups)[number],
+): Promise<Map<Scenario, Counts>> {
   const directory = await mkdtemp(join(tmpdir(), "pooler-probe-"));
   const pooler = await startPooler({
     config: {
       io: options.io,
       listen: { auth: "trust" },
       users: { app: { server_user: "postgres" } },
-      databases: { app: { url: options.url, pool_size: 1, ...options.database } },
+      databases: { app: { url: options.url, ...group.database } },
     },
     env: {
       NODE_OPTIONS: `--import=${fileURLToPath(new URL("probe.mjs", import.meta.url))}`,
@@ -91,8 +113,10 @@ async function measureInMode(mode: "allocations" | "calls", options: MeasureOpti
     },
   });
   try {
-    const run = (protocol: Protocol): Promise<Counts> => countOne(pooler, directory, protocol, plans[mode]);
-    return { simple: await run("simple"), extended: await run("extended"), prepared: await run("prepared") };
+    const counts = new Map<Scenario, Counts>();
+    for (const [scenario, protocol] of Object.entries(group.scenarios) as [Scenario, Protocol][])
+      counts.set(scenario, await countOne(pooler, directory, protocol, group.clients, plans[mode]));
+    return counts;
   } finally {
     await pooler.stop();
     await rm(directory, { recursive: true });
@@ -103,17 +127,29 @@ async function countOne(
   pooler: Pooler,
   directory: string,
   protocol: Protocol,
+  count: number,
   { warmUp, queries }: { readonly warmUp: number; readonly queries: number },
 ): Promise<Counts> {
-  const client = await openClient(pooler.port);
+  const clients = await Promise.all(Array.from({ length: count }, () => openClient(pooler.port)));
   const probe = await openProbe(join(directory, "probe.sock"));
-  if (protocol === "prepared") await client.ask(Buffer.concat([messages.parse({ name: "p", text: "SELECT $1::int" }), messages.sync()]));
-  const question = (i: number): Buffer => questions[protocol](1_000_000 + i);
-  for (let i = 0; i < warmUp; i++) await client.ask(question(i));
+  if (protocol === "prepared")
+    for (const client of clients) await client.ask(Buffer.concat([messages.parse({ name: "p", text: "SELECT $1::int" }), messages.sync()]));
+  const [worker] = workerPids(pooler);
+  let value = 1_000_000;
+  const ask = async (times: number): Promise<void> => {
+    for (let i = 0; i < times; i += count) {
+      // While the worker stands, questions gather: it finds all of a round at once, whatever else the machine does.
+      if (count > 1) process.kill(worker as number, "SIGSTOP");
+      const answers = clients.map((client) => client.ask(questions[protocol](value++)));
+      if (count > 1) process.kill(worker as number, "SIGCONT");
+      await Promise.all(answers);
+    }
+  };
+  await ask(warmUp);
   await probe.tell("start");
-  for (let i = 0; i < queries; i++) await client.ask(question(warmUp + i));
+  await ask(queries);
   const counts = await probe.tell("stop");
-  client.end();
+  for (const client of clients) client.end();
   probe.end();
   return counts;
 }

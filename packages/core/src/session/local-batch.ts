@@ -18,7 +18,7 @@ export function infoOf(op: Op): StatementInfo | null {
 
 /** Nothing in the batch needs a server: transaction control that is held, a lone Sync, Close of statements. */
 export function runsLocally(session: Session, batch: Batch): boolean {
-  if (!mayRunLocally(session, batch) || !areLocal(session, batch, batch.opCount)) return false;
+  if (!session.transactionMode || session.batchOpen || batch.refusal !== null || !areLocal(session, batch, batch.opCount)) return false;
   writeLocalReplies(session, batch, batch.opCount);
   return true;
 }
@@ -38,7 +38,7 @@ export function beginsLocally(session: Session, batch: Batch): void {
     if (op.type === Frontend.BIND || op.statement === null) return; // a portal's
     prepares = true;
   }
-  if (!prepares || count === 0 || !session.holdsTransactions || !mayRunLocally(session, batch)) return;
+  if (!prepares || count === 0 || !session.holdsTransactions || session.batchOpen || batch.refusal !== null) return;
   for (let i = 0; i < count; i++) {
     const op = ops[i] as Op;
     // What forgets statements would forget those that are prepared behind it.
@@ -48,10 +48,6 @@ export function beginsLocally(session: Session, batch: Batch): void {
   writeLocalReplies(session, batch, count);
   if (batch.observed !== null) reportAnswered(session, batch);
   batch.dropOps(count);
-}
-
-function mayRunLocally(session: Session, batch: Batch): boolean {
-  return session.transactionMode && !session.batchOpen && batch.refusal === null;
 }
 
 /** Do the first `count` messages need no server? */

@@ -28,7 +28,7 @@ export function planExtended(session: Session, batch: Batch): boolean {
     readMessages(session, batch);
     if (session.context.router?.chain.wantsEveryStatement) show(session, batch);
     if (runsLocally(session, batch)) return false;
-    beginsLocally(session, batch);
+    if (batch.opCount > 3 && batch.ops[batch.opCount - 2]?.type !== Frontend.EXECUTE) beginsLocally(session, batch);
     if (session.held?.failed) throw session.held.failure();
     return route(session, batch);
   } catch (error) {
