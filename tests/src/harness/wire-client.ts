@@ -5,7 +5,8 @@ import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { serialize } from "pg-protocol";
 import { type BackendMessage, createFrameSplitter } from "./backend-message.js";
 
-const waitLimitMs = 10_000;
+/** How long a client waits for what must come. */
+const usualWaitLimitMs = 10_000;
 
 /** Builders of well-formed frontend messages; a test may just as well send bytes of its own. */
 export const messages = serialize;
@@ -13,6 +14,7 @@ export const messages = serialize;
 export interface WireClientOptions {
   readonly host?: string;
   readonly port: number;
+  readonly waitLimitMs?: number;
 }
 
 export interface WireClient {
@@ -41,13 +43,13 @@ export interface WireClient {
   readonly closed: Promise<string | undefined>;
 }
 
-export function connectWire({ host = "127.0.0.1", port }: WireClientOptions): Promise<WireClient> {
+export function connectWire({ host = "127.0.0.1", port, waitLimitMs = usualWaitLimitMs }: WireClientOptions): Promise<WireClient> {
   return new Promise((resolve, reject) => {
     const socket = connectSocket({ host, port, noDelay: true });
     socket.once("error", reject);
     socket.once("connect", () => {
       socket.off("error", reject);
-      resolve(new SocketWireClient(socket));
+      resolve(new SocketWireClient(socket, waitLimitMs));
     });
   });
 }
@@ -60,6 +62,7 @@ interface Waiter {
 class SocketWireClient implements WireClient {
   readonly closed: Promise<string | undefined>;
   #socket: Socket;
+  readonly #waitLimitMs: number;
   #splitter = createFrameSplitter();
   readonly #queue: BackendMessage[] = [];
   readonly #waiters: Waiter[] = [];
@@ -68,8 +71,9 @@ class SocketWireClient implements WireClient {
   #errorCode: string | undefined;
   #rawByte: ((byte: string) => void) | undefined;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, waitLimitMs: number) {
     this.#socket = socket;
+    this.#waitLimitMs = waitLimitMs;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -168,9 +172,9 @@ class SocketWireClient implements WireClient {
   #take(count: () => number, what: string): Promise<BackendMessage[]> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        waiter.fail(new Error(`Waited ${waitLimitMs} ms for ${what}. ${this.#describe()}`));
+        waiter.fail(new Error(`Waited ${this.#waitLimitMs} ms for ${what}. ${this.#describe()}`));
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
-      }, waitLimitMs);
+      }, this.#waitLimitMs);
       const waiter: Waiter = {
         settle: () => {
           const ready = count();

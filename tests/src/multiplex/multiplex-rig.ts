@@ -38,7 +38,7 @@ export async function startMultiplexRig(
   const rig = await startRig({
     databases,
     timeouts,
-    rest: { users: { app: { server_user: "postgres" }, admin: { console: "admin" } } },
+    rest: { users: { app: { server_user: "postgres" }, other: { server_user: "other_rider" }, admin: { console: "admin" } } },
   });
   const console = await openConsole(rig.pooler);
   const counts = async (database: string): Promise<Counts> => {

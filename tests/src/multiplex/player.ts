@@ -10,6 +10,8 @@ export interface Ground {
   readonly database: string;
   /** The server stays with a client that has made a temporary table. */
   readonly pins: boolean;
+  /** How long a client waits for an answer. */
+  readonly waitLimitMs: number;
   /** Its servers go away now and then: a connection or a statement may be lost, an answer may not be another's. */
   readonly losesServers: boolean;
   /** Rows that are in the table for certain, and those of clients that left before they heard. */
@@ -56,7 +58,7 @@ export class Player {
   }
 
   async connect(): Promise<void> {
-    this.#client = await connectWire({ port: this.ground.port });
+    this.#client = await connectWire({ port: this.ground.port, waitLimitMs: this.ground.waitLimitMs });
     const greeting = await this.#client.login({ user: "app", database: this.ground.database, ...Object.fromEntries(this.settings) });
     this.#key = backendKeyIn(greeting) ?? this.#key;
   }

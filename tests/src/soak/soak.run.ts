@@ -103,6 +103,7 @@ const ground = (database: string, pins: boolean): Ground => ({
   port: pooler.port,
   database,
   pins,
+  waitLimitMs: 10_000,
   losesServers: true,
   written: new Set(),
   perhapsWritten: new Set(),

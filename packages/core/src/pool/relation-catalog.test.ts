@@ -222,6 +222,15 @@ describe("the catalog is asked", () => {
   });
 });
 
+test("what one server's catalog says counts for that server only", () => {
+  const [one, other] = [openRig(), openRig()];
+  const kind = kindOf(["t"]);
+  learn(one, kind, ["public", "t", "t", "t"]);
+  expect(one.pool.allowsRides(kind)).toBe(true);
+  learn(other, kind, ["public", "t", "f", "f"]);
+  expect([other.pool.allowsRides(kind), one.pool.allowsRides(kind)]).toEqual([false, true]);
+});
+
 test("a pool whose relations are not asked about lets all of them share", () => {
   const rig = createRidingRig({ config: { relations: "any" } });
   expect(rig.pool.allowsRides(kindOf(["t"]))).toBe(true);

@@ -131,16 +131,49 @@ describe("a kind of which too little is known", () => {
     turn();
     ride("unknown", { kind });
     turn();
+    ride("late");
+    turn();
+    // The server takes nobody more: it would never be empty otherwise.
     expect(heard(0)).toEqual([["known"]]);
     wire(0).say(says.answer("known"));
-    turn();
-    ride("late");
     turn();
     expect(heard(0)).toEqual([["unknown"]]);
     wire(0).say(says.answer("unknown"));
     turn();
     expect(heard(0)).toEqual([["late"]]);
   });
+});
+
+describe("several servers", () => {
+  test("behind a kind of which too little is known nobody waits, however little another server has room", () => {
+    const { ride, turn, heard } = openPool(2);
+    ride("unknown", { kind: unknownKind() });
+    for (let i = 1; i <= 3; i++) ride(String(i));
+    turn();
+    expect([heard(0), heard(1)].sort()).toEqual([[["1", "2", "3"]], [["unknown"]]]);
+  });
+
+  test("such a kind waits until one of them is empty", () => {
+    const { ride, turn, heard } = openPool(2);
+    ride("1");
+    ride("2");
+    turn();
+    ride("unknown", { kind: unknownKind() });
+    turn();
+    expect([heard(0), heard(1)].flat(2).sort()).toEqual(["1", "2"]);
+  });
+});
+
+test("a connection that was one statement's alone is shared by the next", () => {
+  const { ride, turn, heard, wire } = openPool(1);
+  ride("unknown", { kind: unknownKind() });
+  turn();
+  wire(0).say(says.answer("unknown"));
+  turn();
+  ride("1");
+  ride("2");
+  turn();
+  expect(heard(0)).toEqual([["unknown"], ["1", "2"]]);
 });
 
 describe("clients that want a server for themselves", () => {
@@ -173,10 +206,29 @@ describe("clients that want a server for themselves", () => {
     ride("5");
     turn();
     const after = [heard(0), heard(1)].map((writes) => writes.flat().length);
-    expect([before.sort(), after.sort()]).toEqual([
-      [1, 2],
-      [0, 2],
-    ]);
+    expect(after).toEqual(before.map((count) => (count === 2 ? 2 : 0)));
+    expect(before.sort()).toEqual([1, 2]);
+  });
+
+  test("get an idle one that those who share have left", () => {
+    const { ride, turn, heard, acquire } = openPool(2);
+    ride("1");
+    const owner = acquire();
+    turn();
+    expect([owner.server !== null, [heard(0), heard(1)].flat(2)]).toEqual([true, ["1"]]);
+  });
+
+  test("get one that is empty since this turn, beside statements that share", () => {
+    const { ride, turn, wire, acquire } = openPool(2);
+    ride("1");
+    ride("2");
+    turn();
+    wire(0).say(says.answer("one"));
+    wire(1).say(says.answer("two"));
+    const third = ride("3");
+    const owner = acquire();
+    turn();
+    expect([owner.server !== null, third.carriage !== null]).toEqual([true, true]);
   });
 
   test("who comes later is served later: statements that share do not overtake them at an idle server", () => {

@@ -134,7 +134,7 @@ export class Riding implements CarriageOwner, Deferred {
       if (this.#pool.isSpent(carriage.server, nowMs)) carriage.closed = true;
       // Something is the matter with the statement that runs.
       const hasOthers = this.#carriages.length > 1 || this.#pool.idle.length > 0;
-      if (hasOthers && carriage.holdsUpForMs(nowMs) > Math.max(this.slowMs, holdUpMs)) carriage.moveOthers();
+      if (hasOthers && carriage.runsForMs(nowMs) > Math.max(this.slowMs, holdUpMs)) carriage.moveOthers();
       if (carriage.stalledAtMs !== 0 && nowMs - carriage.stalledAtMs >= stallLimitMs) carriage.head?.onTooSlow();
     }
   }
@@ -145,7 +145,8 @@ export class Riding implements CarriageOwner, Deferred {
     const { server } = carriage;
     const first = this.#pool.waiters.first;
     const isWanted = first !== null && first.kind === null;
-    if (isWanted || this.#pool.paused || server.retired || server.unknownState || server.cancelling) this.#release(carriage);
+    // All else that keeps it from going on is looked at when the turn ends.
+    if (isWanted || server.unknownState) this.#release(carriage);
     else this.soon();
   }
 
@@ -176,7 +177,7 @@ export class Riding implements CarriageOwner, Deferred {
     for (let i = this.#carriages.length - 1; i >= 0; i--) {
       const carriage = this.#carriages[i] as Carriage;
       if (carriage.count > 0) continue;
-      const isNeeded = first !== null && isRider(first) && !this.#pool.paused && this.#pool.wantedElsewhere === 0;
+      const isNeeded = first !== null && !this.#pool.paused && this.#pool.wantedElsewhere === 0;
       if (isNeeded && !carriage.server.cancelling && !this.#pool.isSpent(carriage.server, nowMs)) carriage.reopen();
       else this.#release(carriage);
     }

@@ -98,9 +98,19 @@ describe("a server that breaks", () => {
 
   test("in the middle of a message only the client that has its beginning is broken off", () => {
     const { riders, wire } = behindOneAnother("1", "2");
+    const [first, second] = riders as [TestRider, TestRider];
     wire(0).say(says.row("a long row").subarray(0, 12));
+    expect([first.carriage?.isInside(first), first.carriage?.isInside(second)]).toEqual([true, false]);
     wire(0).drop();
     expect(events(riders).map(([event]) => event?.split(":")[0])).toEqual(["lost running broken", "lost unanswered"]);
+  });
+
+  test("is forgotten: the next goes to another connection", () => {
+    const { wire, ride, turn, heard } = behindOneAnother("1", "2");
+    wire(0).drop();
+    ride("3");
+    turn();
+    expect(heard(1)).toEqual([["3"]]);
   });
 
   test("before the settings are made: nothing has run, all of it runs again", () => {
@@ -137,12 +147,14 @@ describe("settings", () => {
     const rig = createRidingRig();
     const riders = [rig.ride("1", { settings }), rig.ride("2", { settings })];
     rig.turn();
+    rig.ride("3");
+    rig.turn();
     rig.heard(0);
     rig.wire(0).say(Buffer.concat([says.error("22023", "no"), says.ready()]));
     expect(events(riders)).toEqual([["again"], ["again"]]);
     expect(riders.map(({ shown }) => shown)).toEqual(["", ""]);
     rig.turn();
-    expect(rig.heard(0)).toEqual([["ROLLBACK", "DISCARD ALL"]]);
+    expect(rig.heard(0).slice(0, 1)).toEqual([["ROLLBACK", "DISCARD ALL"]]);
   });
 
   test("those of others are never made behind a statement that runs", () => {
@@ -172,6 +184,15 @@ describe("cancel requests", () => {
     expect(riders.map(({ shown }) => shown !== "")).toEqual([true, false, false]);
     turn();
     expect([heard(0), late.shown]).toEqual([[["4"]], ""]);
+  });
+
+  test("nobody joins who could be hit", () => {
+    const { riders, ride, turn, heard } = behindOneAnother("1");
+    const [first] = riders as [TestRider];
+    expect(first.carriage?.cancel(first)).toBe(false);
+    ride("2");
+    turn();
+    expect([first.events, heard(0)]).toEqual([["cancel sent"], []]);
   });
 
   test("wait as long as one that writes is behind", () => {
@@ -270,6 +291,16 @@ describe("clients that do not read", () => {
     expect([first.events, second.events]).toEqual([["answered I"], ["answered I"]]);
   });
 
+  test("an answer that ends at once holds up nobody, however large it is", () => {
+    const { riders, wire } = behindOneAnother("1", "2");
+    const [first, second] = riders as [TestRider, TestRider];
+    first.reads = false;
+    wire(0).say(Buffer.concat([...Array.from({ length: 18 }, () => row), says.complete, says.ready()]));
+    expect([first.events, wire(0).paused]).toEqual([["answered I"], false]);
+    wire(0).say(says.answer("two"));
+    expect(second.events).toEqual(["answered I"]);
+  });
+
   test("one that leaves holds up nobody", () => {
     const { riders, wire, ride } = behindOneAnother("1", "2");
     const [first, second] = riders as [TestRider, TestRider];
@@ -280,6 +311,14 @@ describe("clients that do not read", () => {
     expect(wire(0).paused).toBe(false);
     wire(0).say(Buffer.concat([says.complete, says.ready(), says.answer("two")]));
     expect([first.shown.includes("SELECT"), second.events]).toEqual([false, ["answered I"]]);
+  });
+
+  test("nobody joins behind a statement that others were moved away from", () => {
+    const { riders, ride, turn, heard } = behindOneAnother("1", "2");
+    riders[0]?.carriage?.moveOthers();
+    ride("3");
+    turn();
+    expect([events(riders), heard(0)]).toEqual([[[], ["moved"]], []]);
   });
 
   test("nobody joins behind a large or unread answer", () => {
@@ -298,11 +337,11 @@ describe("clients that do not read", () => {
 
 describe("what is remembered of a kind", () => {
   test("how long it ran, from when the one before it was done, and how much it answered", () => {
-    const [slow, quick, large] = [unknownKind(), unknownKind(), unknownKind()];
+    const [slow, large, quick] = [unknownKind(), unknownKind(), unknownKind()];
     for (let run = 0; run < 4; run++) {
       const rig = createRidingRig();
       // They share although they are not known.
-      const riders = [slow, quick, large].map((kind, i) => {
+      const riders = [slow, large, quick].map((kind, i) => {
         const shared = Object.create(kind, { runsAlone: { value: false } }) as typeof kind;
         Object.defineProperty(shared, "ran", { value: kind.ran.bind(kind) });
         return rig.ride(String(i), { kind: shared });
@@ -310,15 +349,15 @@ describe("what is remembered of a kind", () => {
       rig.turn();
       rig.clock.advance(21);
       rig.wire(0).say(says.answer("slow"));
+      rig.wire(0).say(says.answer("x".repeat(65_600)));
       rig.clock.advance(20);
       rig.wire(0).say(says.answer("quick"));
-      rig.wire(0).say(says.answer("x".repeat(65_600)));
       expect(events(riders)).toEqual([["answered I"], ["answered I"], ["answered I"]]);
     }
-    expect([slow, quick, large].map(({ isSlow, isLarge }) => [isSlow, isLarge])).toEqual([
+    expect([slow, large, quick].map(({ isSlow, isLarge }) => [isSlow, isLarge])).toEqual([
       [true, false],
-      [false, false],
       [false, true],
+      [false, false],
     ]);
   });
 

@@ -146,10 +146,6 @@ export class Carriage implements Lessee {
     this.closed = false;
     this.reserved = false;
     this.fresh = true;
-    this.stalledAtMs = 0;
-    this.#spoiledBy = null;
-    this.#again = false;
-    this.#lost = null;
     if (sameSettings(this.server.settings, settings)) return;
     // In a round trip of its own: a statement must not run with the settings of others.
     this.#preparing = settings;
@@ -227,9 +223,9 @@ export class Carriage implements Lessee {
     return isFree;
   }
 
-  /** How long the one at the head has run, with others behind it. */
-  holdsUpForMs(nowMs: number): number {
-    return this.count > 1 && this.#startedAtMs > 0 ? nowMs - this.#startedAtMs : 0;
+  /** How long the one at the head has run. */
+  runsForMs(nowMs: number): number {
+    return this.#startedAtMs > 0 ? nowMs - this.#startedAtMs : 0;
   }
 
   /** The rider's client is gone: its answer is for nobody. True: it was alone. */
@@ -336,9 +332,6 @@ export class Carriage implements Lessee {
     this.#riders = [];
     this.#head = 0;
     this.#preparing = null;
-    this.#out.reset();
-    this.#startedAtMs = 0;
-    this.closed = true;
     this.#owner.onLost(this);
     riders.forEach((rider, i) => {
       rider.carriage = null;
