@@ -1,6 +1,8 @@
 // A company's own registry: the pooler's packages and a private plugin are published to it as releases are, installed from it by name into an
 // empty project, and run. Who is not let in neither publishes nor installs.
+import { once } from "node:events";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { stringify } from "smol-toml";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -9,9 +11,10 @@ import { errorIn, rowsOf } from "../harness/backend-message.js";
 import { sharedShards } from "../harness/shared-cluster.js";
 import { connectWire, type WireClient } from "../harness/wire-client.js";
 import { byCustomer, libraryFile, platform } from "../plugins/plugin-libraries.js";
-import { batch, run as execute, int8, placeIn, port } from "../plugins/rig.js";
+import { batch, run as execute, int8, onAllShards, placeIn, port } from "../plugins/rig.js";
 import { type InstalledPooler, startInstalledPooler } from "./installed-pooler.js";
-import { owner, type Registry, startRegistry } from "./registry.js";
+import { owner, passwordOf, type Registry, startRegistry } from "./registry.js";
+import { followTutorial, readTutorial } from "./tutorial.js";
 
 // npm is started some twenty times.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
@@ -157,3 +160,48 @@ describe("an empty project", () => {
     expect(listed.out).toMatch(/2\. @acme\/pooler-plugin-by-customer\n +plugin +by-customer/);
   });
 });
+
+describe("docs/tutorial.md", () => {
+  const steps = readTutorial();
+
+  test("followed word by word ends with a published plugin that decides about queries", { timeout: 300_000 }, async () => {
+    const folder = join(registry.folder, "tutorial");
+    mkdirSync(folder);
+    await onAllShards("DROP TABLE IF EXISTS tutorial");
+    const written = await followTutorial(steps, {
+      folder,
+      env: {
+        ...registry.env(),
+        REGISTRY: registry.url,
+        DATABASE_URL: sharedShards()[0]?.primary,
+        POOLER_PORT: String(await freePort()),
+      },
+      answers: [
+        ["Username:", owner],
+        ["Password:", passwordOf(owner)],
+      ],
+    });
+    let commands = 0;
+    for (const step of steps) {
+      if (step.kind === "commands") commands = step.line;
+      if (step.kind !== "output") continue;
+      const said = written.get(commands) ?? "";
+      let from = 0;
+      for (const line of step.text.trimEnd().split("\n")) {
+        const at = said.indexOf(line, from);
+        expect(at, `docs/tutorial.md:${step.line}: "${line}" is not in what the commands wrote:\n${said}`).not.toBe(-1);
+        from = at + line.length;
+      }
+    }
+    await onAllShards("DROP TABLE IF EXISTS tutorial");
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port: free } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return free;
+}

@@ -29,6 +29,8 @@ export interface Registry {
 /** Who may read and write @acme/…. */
 export const owner = "ada";
 
+export const passwordOf = (user: string): string => `password-of-${user}`;
+
 export async function startRegistry(): Promise<Registry> {
   const folder = mkdtempSync(join(tmpdir(), "pooler-registry-"));
   const mirror = await startNpmMirror();
@@ -65,7 +67,7 @@ export async function startRegistry(): Promise<Registry> {
     const answer = await fetch(`${url}-/user/org.couchdb.user:${user}`, {
       method: "PUT",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ name: user, password: `password of ${user}` }),
+      body: JSON.stringify({ name: user, password: passwordOf(user) }),
     });
     const { token, error } = (await answer.json()) as { readonly token?: string; readonly error?: string };
     if (token === undefined) throw new Error(`the registry did not let ${user} in: ${error}`);
