@@ -131,6 +131,40 @@ describe("two workers", () => {
   });
 });
 
+test("a loop without an end in a plugin that is JavaScript", async () => {
+  const js = fileURLToPath(new URL("../../../packages/plugin-abi/dist/js/index.js", import.meta.url));
+  const module = join(folder, "loop.mjs");
+  writeFileSync(
+    module,
+    `import { definePlugin } from ${JSON.stringify(js)};
+export default definePlugin({
+  name: "loop",
+  route({ statement }) {
+    if (statement.sql.includes("'loop'")) for (;;);
+    return undefined;
+  },
+});
+`,
+  );
+  const rig = await startRig({
+    plugins: [{ as: "loop.mjs", library: module }],
+    databases: { app: { shards } },
+    rest: { workers: 2, timeouts: { plugin_call: "1s" } },
+  });
+  onTestFinished(() => rig.stop());
+  const clients = await clientOfEach(rig);
+  const [doomed, victim] = [...clients][0] as [number, WireClient];
+  victim.send(messages.query("SELECT 'loop'"));
+  await victim.closed;
+  expect(await rig.pooler.untilLog(({ event }) => event === "worker gone")).toMatchObject({
+    level: "error",
+    worker: doomed,
+    plugin: "./loop.mjs",
+    hook: "route_query",
+  });
+  expect(rowsOf(await (clients.get(3 - doomed) as WireClient).query("SELECT 1"))).toEqual([["1"]]);
+});
+
 describe('on_crash = "refuse"', () => {
   test("clients are refused in all workers with the plugin's name, transactions may end, and a reload lets them in again", async () => {
     const rig = await startDoom({ on_crash: "refuse", crash_limit: 2 });

@@ -116,6 +116,24 @@ describe.each([1, 2])("with %i workers", (workers) => {
   });
 });
 
+test("a plugin that is JavaScript comes the same way", async () => {
+  const js = fileURLToPath(new URL("../../../packages/plugin-abi/dist/js/index.js", import.meta.url));
+  const module = join(folder, "version.mjs");
+  const write = (name: string): void =>
+    writeFileSync(
+      module,
+      `import { definePlugin, refuse } from ${JSON.stringify(js)};
+export default definePlugin({ name: "version", version: "${name}", route: () => refuse("that is forbidden by ${name}") });
+`,
+    );
+  write("1.0.0");
+  rig = await startRig({ plugins: [{ as: "version.mjs", library: module }], databases: { app: { shards: sharedShards().slice(0, 1) } } });
+  const stays = await rig.client();
+  write("2.0.0-beta");
+  expect(await reload()).toContain("changed: plugins[0].library");
+  expect([await versionFor(stays), await newVersion()]).toEqual(["1.0.0", "2.0.0-beta"]);
+});
+
 test("another chain, other settings and no plugin at all come the same way", async () => {
   rig = await startRig({
     plugins: [{ as: "plugin", library: version("1.0.0"), config: { folder } }],

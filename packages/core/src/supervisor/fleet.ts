@@ -5,6 +5,8 @@ import { PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import type { PoolerConfig } from "../config/types.js";
 import type { OutOfService, WorkerSnapshot } from "./ipc.js";
+import { Pauses } from "./pauses.js";
+import { describeExit, stoppedWhileStarting } from "./worker-exit.js";
 import {
   type CrashPage,
   type RunningHook,
@@ -81,7 +83,7 @@ const groupSignalMs = 200;
 const stableMs = 10_000;
 
 class WorkerFleet implements Fleet {
-  readonly paused = new Set<string | null>();
+  readonly #pauses = new Pauses();
   readonly #options: FleetOptions;
   readonly #places: Place[];
   /** All processes that there are. */
@@ -97,8 +99,6 @@ class WorkerFleet implements Fleet {
   #started = false;
   #stopping: Promise<void> | null = null;
   #stopped: (() => void) | null = null;
-  /** Told when a pause ends before everything came to rest. */
-  readonly #pauseEnded = new Map<string | null, Set<() => void>>();
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -114,6 +114,10 @@ class WorkerFleet implements Fleet {
 
   get workers(): readonly WorkerProcess[] {
     return [...this.#running].sort((left, right) => left.number - right.number);
+  }
+
+  get paused(): ReadonlySet<string | null> {
+    return this.#pauses.databases;
   }
 
   get config(): PoolerConfig {
@@ -174,29 +178,11 @@ class WorkerFleet implements Fleet {
   }
 
   async pause(database: string | null): Promise<void> {
-    // A pause of everything takes the place of those of single databases: one RESUME must not undo half of it.
-    if (database === null) this.paused.clear();
-    this.paused.add(database);
-    let ended: (() => void) | null = null;
-    const lifted = new Promise<never>((_, reject) => {
-      ended = () => reject(new PoolerError("PAUSED", "RESUME came before everything was at rest"));
-      const waiting = this.#pauseEnded.get(database) ?? new Set();
-      this.#pauseEnded.set(database, waiting.add(ended));
-    });
-    try {
-      await Promise.race([Promise.all(this.workers.map((worker) => worker.pause(database))), lifted]);
-    } finally {
-      if (ended !== null) this.#pauseEnded.get(database)?.delete(ended);
-    }
+    await this.#pauses.begin(database, () => Promise.all(this.workers.map((worker) => worker.pause(database))));
   }
 
   async resume(database: string | null): Promise<void> {
-    const lifted = database === null ? [...this.paused, ...this.#pauseEnded.keys()] : [database];
-    for (const name of lifted) {
-      this.paused.delete(name);
-      for (const ended of this.#pauseEnded.get(name) ?? []) ended();
-      this.#pauseEnded.delete(name);
-    }
+    this.#pauses.end(database);
     await Promise.all(this.workers.map((worker) => this.#within(snapshotLimitMs, worker.resume(database), undefined)));
   }
 
@@ -514,18 +500,4 @@ interface Place {
 interface BootOutcome {
   ready(): void;
   failed(error: PoolerError): void;
-}
-
-function stoppedWhileStarting(): PoolerError {
-  return new PoolerError("SHUTTING_DOWN", "the pooler was stopped while it started");
-}
-
-function describeExit(number: number, exit: WorkerExit): string {
-  if (exit.reason !== null) return `worker ${number} could not start: ${exit.reason}`;
-  const how = exit.signal === null ? `ended with exit code ${exit.exitCode}` : `was killed by ${exit.signal}`;
-  const when = exit.during === "booting" ? " while it started" : "";
-  if (exit.stuck && exit.running !== null)
-    return `worker ${number} was killed${when}: plugin "${exit.running.plugin}" did not return from ${exit.running.hook}`;
-  const where = exit.running === null ? "" : ` while plugin "${exit.running.plugin}" ran ${exit.running.hook}`;
-  return `worker ${number} ${how}${when}${where}`;
 }
