@@ -4,7 +4,7 @@ import type { BatteryCase, CaseContext } from "./battery-types.js";
 import { breach } from "./breach.js";
 import { damageCasesOf, lengthOf } from "./cases-damage.js";
 import { buildCreateInput } from "./frame-builder.js";
-import { type HookQuestion, hookHeads, hookQuestions } from "./hook-questions.js";
+import { type HookQuestion, hookHeads, hookQuestions, rowsAreWanted } from "./hook-questions.js";
 import type { Answer } from "./judge-answer.js";
 import { hookBits, type SideHook, sideHooks } from "./judge-hook.js";
 import { type PluginUnderCheck, smallestOutput } from "./plugin-under-check.js";
@@ -26,6 +26,8 @@ export function hookCases(plugin: PluginUnderCheck): readonly BatteryCase[] {
             for (const { status, message } of ask(context, hook, state, question)) {
               // A configuration may be refused; a failure in another hook is worth a word.
               if (status !== constants.POOLER_FAILED || hook === "reload") continue;
+              // Nobody shows it rows that it did not ask for.
+              if (hook === "result_row" && !rowsAreWanted(context)) continue;
               context.note(`${hook} failed (POOLER_FAILED), told of ${question.title}: ${message ?? ""}`);
             }
           }),

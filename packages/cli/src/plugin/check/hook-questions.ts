@@ -281,22 +281,38 @@ interface AskedForRows {
   readonly cookie: bigint;
 }
 
-const mostAsked = 5;
+const mostAsked = 2;
 const mostEnded = 4;
+
+/** Texts whose rows a plugin wants to see, once that is known: most want those of none, and asking takes long. */
+const wanted = new WeakMap<CaseContext, readonly string[]>();
+
+/** Once it was shown a row: whether it had asked for any. */
+export function rowsAreWanted(context: CaseContext): boolean {
+  return (wanted.get(context) ?? []).length > 0;
+}
 
 /** Statements whose rows the plugin wants to see; when it wants none, one that it did not ask about. */
 function askedForRows(context: CaseContext, state: bigint): readonly AskedForRows[] {
+  const known = wanted.get(context);
+  const asker = createAsker(context, state);
+  const routes = (context.plugin.info.hooks & constants.POOLER_HOOK_ROUTE_QUERY) !== 0;
+  const texts: string[] = [];
   const found: AskedForRows[] = [];
-  if ((context.plugin.info.hooks & constants.POOLER_HOOK_ROUTE_QUERY) !== 0) {
-    const asker = createAsker(context, state);
-    for (const sql of context.texts) {
-      const input = usualInput(context.statement(sql));
-      const { cookie } = asker.ask(input);
-      if (cookie !== undefined) found.push({ queryId: input.queryId, statementId: input.statement.id, cookie });
-      if (found.length === mostAsked) break;
-    }
+  for (const sql of routes ? (known ?? context.texts) : []) {
+    const input = usualInput(context.statement(sql));
+    const { cookie } = asker.ask(input);
+    if (cookie === undefined) continue;
+    texts.push(sql);
+    found.push({ queryId: input.queryId, statementId: input.statement.id, cookie });
+    if (found.length === mostAsked) break;
+  }
+  if (known === undefined) {
+    wanted.set(context, texts);
+    if (found.length === 0) context.note("it asked for the rows of no statement: --statement names one whose rows it wants");
   }
   if (found.length > 0) return found;
-  context.note("it asked for the rows of no statement: --statement names one whose rows it wants");
-  return [{ queryId: 1, statementId: context.statement("SELECT 1").id, cookie: 0n }];
+  const statement = context.statement("SELECT 1");
+  if (routes) asker.ask(usualInput(statement));
+  return [{ queryId: 1, statementId: statement.id, cookie: 0n }];
 }
