@@ -125,7 +125,7 @@ async function disturb(isOver: () => boolean): Promise<Map<string, number>> {
 }
 
 /** The pooler as it is when nobody wants anything. */
-async function atRest(): Promise<{ idle: number; descriptors: number }> {
+async function atRest(failures: readonly string[] = []): Promise<{ idle: number; descriptors: number }> {
   const busy = ["cl_active", "cl_waiting", "sv_active", "sv_tested", "sv_login"];
   const isAtRest = async (): Promise<boolean> => {
     const pools = await console.run("SHOW POOLS");
@@ -135,7 +135,7 @@ async function atRest(): Promise<{ idle: number; descriptors: number }> {
   await until("the pooler to be at rest", isAtRest).catch(async (error: Error) => {
     const left: unknown[] = [];
     for (const command of ["SHOW POOLS", "SHOW CLIENTS", "SHOW SERVERS"]) left.push(...(await console.run(command)));
-    throw new Error(`${error.message}\n${left.map((row) => JSON.stringify(row)).join("\n")}`);
+    throw new Error(`${[error.message, ...failures].join("\n")}\n${left.map((row) => JSON.stringify(row)).join("\n")}`);
   });
   const pools = await console.run("SHOW POOLS");
   return {
@@ -169,7 +169,7 @@ test(`${minutes} minutes, seed ${seed}`, { timeout: totalMs + 180_000 }, async (
   await Promise.all(everybody);
   memory.stop();
 
-  const rest = await atRest();
+  const rest = await atRest(failures);
   const stats = (await console.run("SHOW STATS")).find((row) => row["database"] === "exact");
   const open = (
     await Promise.all(

@@ -1,6 +1,6 @@
 // Statements of several clients on one server: each answer reaches the one who asked, and what goes wrong goes wrong for those it must.
 import { describe, expect, test } from "vitest";
-import { createRidingRig, knownKind, type RidingRig, says, type TestRider, unknownKind } from "../../fixtures/riding-rig.js";
+import { createRidingRig, knownKind, type RidingRig, says, TestRider, unknownKind } from "../../fixtures/riding-rig.js";
 import { noSettings, withSetting } from "../session/settings.js";
 
 /** Statements on one server, the first at the head. */
@@ -257,6 +257,35 @@ describe("clients that do not read", () => {
     (riders[0] as TestRider).reads = false;
     wire(0).say(row);
     expect(wire(0).paused).toBe(true);
+  });
+
+  test("alone, and then it leaves: the rest of its answer is read for nobody", () => {
+    const { riders, wire, ride, turn, pool } = behindOneAnother("1");
+    const first = riders[0] as TestRider;
+    first.reads = false;
+    wire(0).say(row);
+    expect(first.carriage?.replace(first, new TestRider(0, "nobody", {}))).toBe(true);
+    expect(wire(0).paused).toBe(false);
+    wire(0).say(Buffer.concat([row, says.complete, says.ready()]));
+    turn();
+    expect(pool.idle).toHaveLength(1);
+    const next = ride("2");
+    turn();
+    wire(0).say(says.answer("two"));
+    expect(next.events).toEqual(["answered I"]);
+  });
+
+  test("alone, to the end: the server is read for the next one", () => {
+    const { riders, wire, ride, turn } = behindOneAnother("1");
+    const first = riders[0] as TestRider;
+    first.reads = false;
+    const next = ride("2");
+    wire(0).say(Buffer.concat([row, says.complete, says.ready()]));
+    expect(first.events).toEqual(["answered I"]);
+    turn();
+    expect([wire(0).paused, wire(0).heard().length]).toEqual([false, 1]);
+    wire(0).say(says.answer("two"));
+    expect(next.events).toEqual(["answered I"]);
   });
 
   test("with others behind: so much is kept, then all wait, then it is told to go", () => {

@@ -233,7 +233,7 @@ export class Carriage implements Lessee {
     for (let i = this.#head; i < this.#riders.length; i++) if (this.#riders[i] === rider) this.#riders[i] = by;
     rider.carriage = null;
     by.carriage = this;
-    if (this.stalledAtMs !== 0) this.#goOn();
+    if (this.head === by) this.#goOn();
     return this.count === 1;
   }
 
@@ -247,6 +247,7 @@ export class Carriage implements Lessee {
     if (this.head === rider) this.#goOn();
   }
 
+  /** Whoever kept the server from being read does so no more; without others behind it that is not a stall. */
   #goOn(): void {
     this.stalledAtMs = 0;
     this.server.resumeReading();
@@ -288,7 +289,7 @@ export class Carriage implements Lessee {
     this.#startedAtMs = nowMs;
     this.#bytes = 0;
     this.server.beginUnit(nowMs);
-    if (this.stalledAtMs !== 0) this.#goOn();
+    this.#goOn();
     const spoiledBy = status === TransactionStatus.IDLE ? this.#spoiledBy : "left a transaction open";
     if (spoiledBy !== null) {
       this.#giveUp(spoiledBy, status === TransactionStatus.IDLE ? "unanswered" : "undone");
