@@ -1,6 +1,4 @@
 // Several workers as one pooler: one of them dies or is replaced, cancel requests reach the wrong one.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { query } from "@pooler/embedded-cluster";
 import pg from "pg";
@@ -8,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { backendKeyIn, errorIn, typesOf } from "../harness/backend-message.js";
 import { type Pooler, startPooler } from "../harness/pooler.js";
 import { sharedShards } from "../harness/shared-cluster.js";
+import { startLimitMs } from "../harness/start-limit.js";
 import { connectWire, messages, type WireClient } from "../harness/wire-client.js";
 import { openConsole } from "./support/console.js";
 import { startLoad } from "./support/load.js";
@@ -31,13 +30,6 @@ async function busiestWorker(pooler: Pooler): Promise<number> {
   console.end();
   workers.sort((a, b) => Number(b["clients"]) - Number(a["clients"]));
   return Number(workers[0]?.["pid"]);
-}
-
-/** How long it takes now to run an empty program. */
-async function startOfNodeMs(): Promise<number> {
-  const from = performance.now();
-  await once(spawn(process.execPath, ["-e", ""], { stdio: "ignore" }), "exit");
-  return performance.now() - from;
 }
 
 describe("three workers", () => {
@@ -71,14 +63,13 @@ describe("three workers", () => {
     })();
     const victim = await busiestWorker(pooler);
     const from = pooler.log.length;
-    const nodeMs = await startOfNodeMs();
+    const limitMs = await startLimitMs();
     const killedAt = performance.now();
     process.kill(victim, "SIGKILL");
     const gone = await pooler.untilLog(({ event }) => event === "worker gone", from);
     expect(gone).toMatchObject({ level: "error", signal: "SIGKILL", pid: victim });
     await pooler.untilLog(({ event }) => event === "worker ready", from);
-    // A second; more only where Node itself takes long to start, beside this load and whatever else the machine does.
-    expect(performance.now() - killedAt).toBeLessThan(Math.max(1_000, 10 * nodeMs));
+    expect(performance.now() - killedAt).toBeLessThan(limitMs);
     await load.more(300);
     isOver = true;
     await Promise.all([knocking, load.stop()]);
