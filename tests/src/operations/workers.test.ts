@@ -125,6 +125,33 @@ describe("three workers", () => {
   });
 });
 
+test.each([1, 3])("once a cancel request's connection has ended it hits no later statement (workers: %i)", async (workers) => {
+  const pooler = await startPooler({ config: trustingConfig(direct(), { workers, databases: { app: { pool_mode: "session" } } }) });
+  const clients = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const client = await connectWire({ port: pooler.port });
+      return { client, key: backendKeyIn(await client.login({ user: "app", database: "app" })) };
+    }),
+  );
+  const hit = await Promise.all(
+    clients.map(async ({ client, key }) => {
+      let later = 0;
+      for (let round = 0; round < 25; round++) {
+        // Over at about the time at which the request gets there.
+        client.send(messages.query("SELECT pg_sleep(0.001)"));
+        const request = await connectRaw(pooler.port);
+        request.send(messages.cancel(key?.processId ?? 0, key?.secretKey ?? 0));
+        await Promise.all([request.closed, client.until("Z")]);
+        if (errorIn(await client.query("SELECT pg_sleep(0.005)")) !== undefined) later++;
+      }
+      return later;
+    }),
+  );
+  expect(hit).toEqual(clients.map(() => 0));
+  for (const { client } of clients) client.end();
+  expect(await pooler.stop()).toBe(0);
+});
+
 test("the only worker is killed: connections that come meanwhile wait for the next one", async () => {
   const pooler = await startPooler({ config: trustingConfig(direct()) });
   const client = await login(pooler);

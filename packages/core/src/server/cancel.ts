@@ -12,14 +12,20 @@ export interface CancelTarget {
   readonly timeoutMs: number;
 }
 
-export function cancelServer(engine: WireEngine, server: Server, target: CancelTarget): void {
+/** Resolves when that connection has ended: no statement that comes later is hit. */
+export function cancelServer(engine: WireEngine, server: Server, target: CancelTarget): Promise<void> {
   server.cancelStarted();
+  let tell: () => void;
+  const over = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
   let ended = false;
   const end = (): void => {
     if (ended) return;
     ended = true;
     clearTimeout(timeout);
     server.cancelEnded();
+    tell();
   };
   const timeout = setTimeout(end, target.timeoutMs === 0 ? 10_000 : target.timeoutMs);
   const request = new MessageWriter(16)
@@ -50,4 +56,5 @@ export function cancelServer(engine: WireEngine, server: Server, target: CancelT
     };
     wire.write(tlsRequest, 0, tlsRequest.length);
   });
+  return over;
 }

@@ -596,7 +596,7 @@ export class BatchRunner {
   }
 
   sendCancel(server: Server, pool: HostPool | null): void {
-    this.#cancelServer(server, pool);
+    void this.#cancelServer(server, pool);
   }
 
   /** The transaction is over: the server goes back. */
@@ -649,8 +649,8 @@ export class BatchRunner {
     this.session.context.batches.giveBack(batch);
   }
 
-  /** A cancel request for this client. */
-  cancel(): void {
+  /** A cancel request for this client. Resolves when nothing of it is under way any more; null: nothing is. */
+  cancel(): Promise<void> | null {
     const { session } = this;
     if (session.state === "waiting") {
       this.#pool?.forget(session);
@@ -658,15 +658,16 @@ export class BatchRunner {
       this.refusals.refuse(this.#batch as Batch, cancelled());
       session.pump();
     } else if (this.ride !== null) {
-      if (!this.ride.cancel()) return;
+      if (!this.ride.cancel()) return null;
       session.state = "idle";
       this.refusals.refuse(this.ride.takeBatch(), cancelled());
       session.pump();
     } else if (session.state === "active" && session.server !== null) {
-      this.#cancelServer(session.server, this.#pool);
+      return this.#cancelServer(session.server, this.#pool);
     } else if (session.state === "preparing" || session.state === "verifying") {
       this.#cancelled = true; // what is to be stopped has not been sent
     }
+    return null;
   }
 
   /** The client left. What runs is stopped, so that PostgreSQL does not work for nothing. */
@@ -680,16 +681,16 @@ export class BatchRunner {
     // COMMIT AND CHAIN may have kept settings in the transaction that is rolled back now.
     const isSettled = sameSettings(server.settings, session.tracker.applied);
     if (session.pinned || !session.transactionMode || !isSettled) server.unknownState = true;
-    if (stateBefore === "active") this.#cancelServer(server, this.#pool);
+    if (stateBefore === "active") void this.#cancelServer(server, this.#pool);
     this.release(session.batchOpen || this.copyIn);
   }
 
-  #cancelServer(server: Server, pool: HostPool | null): void {
+  #cancelServer(server: Server, pool: HostPool | null): Promise<void> | null {
     const { host, port, tls } = pool?.options.host.config ?? {};
-    if (host === undefined || port === undefined || tls === undefined) return;
+    if (host === undefined || port === undefined || tls === undefined) return null;
     const { context } = this.session;
     context.totals.cancelsSent++;
-    cancelServer(context.engine, server, { host, port, tls, timeoutMs: context.config.timeouts.serverConnectMs });
+    return cancelServer(context.engine, server, { host, port, tls, timeoutMs: context.config.timeouts.serverConnectMs });
   }
 }
 

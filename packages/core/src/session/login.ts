@@ -35,7 +35,8 @@ export interface ClientRegistry extends SessionRegistry {
   add(session: Session): void;
   loggingIn(login: Login): void;
   loggedIn(login: Login): void;
-  cancel(processId: number, secretKey: number): void;
+  /** Resolves when nothing of it is under way any more; null: nothing is. */
+  cancel(processId: number, secretKey: number): Promise<void> | null;
   /** Hand the connection to the console. */
   openConsole(wire: Wire, user: UserConfig, applicationName: string): void;
 }
@@ -157,12 +158,15 @@ export class Login implements WireReader {
         this.#kept = rest;
         this.#wire.write(sslRefused, 0, 1);
         return;
-      case "cancel":
+      case "cancel": {
         this.#context.totals.cancelsReceived++;
-        this.#clients.cancel(packet.processId, packet.secretKey);
+        const over = this.#clients.cancel(packet.processId, packet.secretKey);
         this.#end();
-        this.#wire.end();
+        // Clients take the end of this connection for the moment from which on no statement of theirs is hit any more.
+        if (over === null) this.#wire.end();
+        else void over.then(() => this.#wire.end());
         return;
+      }
       case "startup":
         this.#kept = rest;
         this.#startupText = text;

@@ -534,10 +534,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
 
   // --- From outside
 
-  /** A cancel request for this client. */
-  cancel(): void {
-    this.#runner?.cancel();
+  /** A cancel request for this client. Resolves when nothing of it is under way any more; null: nothing is. */
+  cancel(): Promise<void> | null {
+    const over = this.#runner?.cancel() ?? null;
     this.#rest();
+    return over;
   }
 
   /** Leave as soon as no transaction is open. */

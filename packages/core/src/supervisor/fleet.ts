@@ -32,6 +32,8 @@ export interface Fleet {
   start(): Promise<void>;
   /** Workers that do not answer in time are left out. */
   snapshots(detail: boolean): Promise<WorkerSnapshot[]>;
+  /** A cancel request that reached `from`. Resolves when all others have looked at it, or had the time. */
+  cancel(from: WorkerProcess, processId: number, secretKey: number): Promise<void>;
   /** All take it, or none: when one refuses, the others are given back what they had. Rejects with the refusals. */
   configure(config: PoolerConfig): Promise<void>;
   /** Resolves when no server connection of it is in use; rejects when it is resumed meanwhile. */
@@ -155,6 +157,11 @@ class WorkerFleet implements Fleet {
     const asked = this.workers.filter(({ state }) => state !== "booting" && state !== "gone");
     const answers = await Promise.all(asked.map((worker) => this.#within(snapshotLimitMs, worker.snapshot(detail), null)));
     return answers.filter((answer) => answer !== null);
+  }
+
+  async cancel(from: WorkerProcess, processId: number, secretKey: number): Promise<void> {
+    const others = this.workers.filter((worker) => worker !== from);
+    await Promise.all(others.map((worker) => this.#within(snapshotLimitMs, worker.cancel(processId, secretKey), undefined)));
   }
 
   async configure(config: PoolerConfig): Promise<void> {

@@ -52,8 +52,10 @@ export type ToWorker =
   | { readonly kind: "outOfService"; readonly plugins: readonly OutOfService[] }
   /** Stop accepting, serve the clients that are there for as long as they stay, then exit with code 0. */
   | { readonly kind: "retire" }
-  /** A cancel request that reached another worker. */
-  | { readonly kind: "cancel"; readonly processId: number; readonly secretKey: number }
+  /** A cancel request that reached another worker. Answered by `done` once nothing of it is under way. */
+  | { readonly kind: "cancel"; readonly id: number; readonly processId: number; readonly secretKey: number }
+  /** Nothing of the cancel request with this worker's number is under way any more. */
+  | { readonly kind: "cancelled"; readonly id: number }
   /** `count` more server connections may be opened under this key. */
   | { readonly kind: "slots"; readonly key: PoolKey; readonly count: number }
   /**
@@ -72,7 +74,8 @@ export type ToSupervisor =
   | { readonly kind: "configured"; readonly id: number; readonly error: string | null }
   | { readonly kind: "snapshot"; readonly id: number; readonly snapshot: WorkerSnapshot }
   | { readonly kind: "done"; readonly id: number }
-  | { readonly kind: "cancel"; readonly processId: number; readonly secretKey: number }
+  /** A cancel request for a client of another worker; answered by `cancelled`. */
+  | { readonly kind: "cancel"; readonly id: number; readonly processId: number; readonly secretKey: number }
   /** One more server connection is wanted under this key; `limit` is the pool's size. Answered by `slots`, sooner or later. */
   | { readonly kind: "slotsWanted"; readonly key: PoolKey; readonly limit: number }
   /** Server connections that were closed, or never opened, after `slots`. */

@@ -311,7 +311,9 @@ class PoolerSupervisor implements Supervisor {
   #onMessage(worker: WorkerProcess, message: Exclude<WorkerMessage, { kind: "terminate" }>): void {
     switch (message.kind) {
       case "cancel":
-        for (const other of this.#fleet.workers) if (other !== worker) other.send(message);
+        void this.#fleet
+          .cancel(worker, message.processId, message.secretKey)
+          .then(() => worker.send({ kind: "cancelled", id: message.id }));
         return;
       case "slotsWanted":
         this.#broker.wanted(worker.number, message.key, message.limit, this.#clock.nowMs());

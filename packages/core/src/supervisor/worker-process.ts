@@ -62,6 +62,8 @@ export interface WorkerProcess {
   /** Resolves when nothing of it is in use any more, or the worker is gone. */
   pause(database: string | null): Promise<void>;
   resume(database: string | null): Promise<void>;
+  /** Resolves when the worker has looked at it, or is gone. */
+  cancel(processId: number, secretKey: number): Promise<void>;
   /** Serve the clients that are there, and no others. */
   retire(): void;
   drain(deadlineMs: number): void;
@@ -195,6 +197,10 @@ class Worker implements WorkerProcess {
 
   async resume(database: string | null): Promise<void> {
     await this.#ask((id) => ({ kind: "resume", id, database }));
+  }
+
+  async cancel(processId: number, secretKey: number): Promise<void> {
+    await this.#ask((id) => ({ kind: "cancel", id, processId, secretKey }));
   }
 
   retire(): void {

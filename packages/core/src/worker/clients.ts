@@ -18,8 +18,8 @@ export interface ClientsOptions {
   readonly version: string;
   readonly secrets: SecretCache;
   readonly runConsole: (user: UserConfig, sql: string) => Promise<ConsoleResult>;
-  /** A cancel request whose client is not here. */
-  readonly onForeignCancel: (processId: number, secretKey: number) => void;
+  /** A cancel request whose client is not here. Resolves when it is over; null: there are no others. */
+  readonly onForeignCancel: (processId: number, secretKey: number) => Promise<void> | null;
 }
 
 /** Numbers of clients in a process id; the rest names the worker. */
@@ -103,16 +103,16 @@ export class Clients implements ClientRegistry {
     this.#tellEmpty();
   }
 
-  cancel(processId: number, secretKey: number): void {
+  cancel(processId: number, secretKey: number): Promise<void> | null {
     const session = this.sessions.get(processId);
-    if (session === undefined) this.#options.onForeignCancel(processId, secretKey);
-    else if (session.secretKey === secretKey) session.cancel();
+    if (session === undefined) return this.#options.onForeignCancel(processId, secretKey);
+    return session.secretKey === secretKey ? session.cancel() : null;
   }
 
   /** A cancel request that another worker passed on. */
-  cancelHere(processId: number, secretKey: number): void {
+  cancelHere(processId: number, secretKey: number): Promise<void> | null {
     const session = this.sessions.get(processId);
-    if (session?.secretKey === secretKey) session.cancel();
+    return session?.secretKey === secretKey ? session.cancel() : null;
   }
 
   openConsole(wire: Wire, user: UserConfig): void {

@@ -114,7 +114,7 @@ function createRig(): { readonly clients: Clients; readonly context: SessionCont
     version: "1",
     secrets,
     runConsole: () => Promise.reject(new Error("no console here")),
-    onForeignCancel: () => {},
+    onForeignCancel: () => null,
   });
   return {
     clients,

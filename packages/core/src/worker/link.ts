@@ -2,8 +2,8 @@
 // the supervisor. Knows nothing of what the messages do.
 import type { ConsoleResult, ToSupervisor, ToWorker, WorkerBoot } from "../supervisor/ipc.js";
 
-/** What the supervisor says on its own; `boot` and `consoleResult` have methods of their own. */
-export type WorkerOrder = Exclude<ToWorker, { kind: "boot" | "consoleResult" }>;
+/** What the supervisor says on its own; the first message and answers have methods of their own. */
+export type WorkerOrder = Exclude<ToWorker, { kind: "boot" | "consoleResult" | "cancelled" }>;
 export type OrderHandlers = { readonly [Kind in WorkerOrder["kind"]]: (order: Extract<WorkerOrder, { kind: Kind }>) => void };
 
 export interface WorkerLink {
@@ -15,9 +15,11 @@ export interface WorkerLink {
    */
   onOrders(handlers: OrderHandlers): void;
   /** Does nothing once the supervisor is gone. */
-  send(message: Exclude<ToSupervisor, { kind: "console" }>): void;
+  send(message: Exclude<ToSupervisor, { kind: "console" | "cancel" }>): void;
   /** Run a console command in the supervisor. Never rejects: a supervisor that is gone is an error result, too. */
   requestConsole(user: string, admin: boolean, sql: string): Promise<ConsoleResult>;
+  /** Tell the other workers of a cancel request. Resolves when all of them have looked at it, or nobody can be told. */
+  requestCancel(processId: number, secretKey: number): Promise<void>;
   /** The supervisor is gone: drain, then exit. Called once, at once when it is gone already. */
   onDisconnect(handler: () => void): void;
   /** Nothing keeps this process from ending any more. */
@@ -48,6 +50,7 @@ const supervisorGone: ConsoleResult = {
 class Link implements WorkerLink {
   readonly #process: LinkProcess;
   readonly #consoles = new Map<number, (result: ConsoleResult) => void>();
+  readonly #cancels = new Map<number, () => void>();
   readonly #held: WorkerOrder[] = [];
   #boot: WorkerBoot | null = null;
   #onBoot: ((boot: WorkerBoot) => void) | null = null;
@@ -56,6 +59,7 @@ class Link implements WorkerLink {
   #ready = false;
   #gone = false;
   #nextConsole = 1;
+  #nextCancel = 1;
 
   constructor(process: LinkProcess) {
     this.#process = process;
@@ -96,6 +100,15 @@ class Link implements WorkerLink {
     });
   }
 
+  requestCancel(processId: number, secretKey: number): Promise<void> {
+    if (this.#gone) return Promise.resolve();
+    const id = this.#nextCancel++;
+    return new Promise((done) => {
+      this.#cancels.set(id, done);
+      this.send({ kind: "cancel", id, processId, secretKey });
+    });
+  }
+
   onDisconnect(handler: () => void): void {
     this.#onDisconnect = handler;
     if (this.#gone) handler();
@@ -119,6 +132,10 @@ class Link implements WorkerLink {
         done?.(message.result);
         return;
       }
+      case "cancelled":
+        this.#cancels.get(message.id)?.();
+        this.#cancels.delete(message.id);
+        return;
       default:
         this.#held.push(message);
         this.#deliver();
@@ -135,6 +152,8 @@ class Link implements WorkerLink {
     this.#gone = true;
     for (const done of this.#consoles.values()) done(supervisorGone);
     this.#consoles.clear();
+    for (const done of this.#cancels.values()) done();
+    this.#cancels.clear();
     this.#onDisconnect?.();
   }
 }

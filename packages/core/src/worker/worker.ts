@@ -132,9 +132,7 @@ class Worker {
       version: poolerVersion(),
       secrets: this.#secrets,
       runConsole: (user, sql) => link.requestConsole(user.name, user.console === "admin", sql),
-      onForeignCancel: (processId, secretKey) => {
-        if (boot.shares) link.send({ kind: "cancel", processId, secretKey });
-      },
+      onForeignCancel: (processId, secretKey) => (boot.shares ? link.requestCancel(processId, secretKey) : null),
     });
     const tick = (): void => {
       const nowMs = clock.nowMs();
@@ -205,7 +203,10 @@ class Worker {
         this.#context.refusal = refusalOf(this.#context.config, out);
         this.#plugins?.chain.serve((position) => !out.some(({ plugin, action }) => plugin === position && action === "disable"));
       },
-      cancel: ({ processId, secretKey }) => this.#clients.cancelHere(processId, secretKey),
+      cancel: ({ id, processId, secretKey }) => {
+        const over = this.#clients.cancelHere(processId, secretKey) ?? Promise.resolve();
+        void over.then(() => this.#link.send({ kind: "done", id }));
+      },
       slots: ({ key, count }) => {
         this.#borrowed?.lent(key, count);
         const pool = this.#pool(key);
