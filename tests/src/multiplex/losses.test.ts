@@ -158,6 +158,9 @@ describe("a statement that was not what it seemed", () => {
     await until("all", () => held.length === 3);
     for (const each of held) each();
     expect(shortly((await all[0]?.until("Z")) ?? [])).toContain("Z(T)");
+    // Its transaction is gone with the server: what belongs to it does not run by itself.
+    expect(errorText((await all[0]?.query("SELECT 6 AS n")) ?? [])).toContain("25P02");
+    expect(shortly((await all[0]?.query("ROLLBACK")) ?? [])).toBe("C(ROLLBACK) Z(I)");
     expect(shortly((await all[1]?.until("Z")) ?? [])).toContain("D(elsewhere)");
     expect(errorText((await all[2]?.until("Z")) ?? [])).toBe(
       "40001 the statement was rolled back with the connection that it shared; it can be run again",
@@ -205,6 +208,15 @@ describe("a statement that runs with others behind it", () => {
     await lock.letGo();
     expect(shortly((await all[0]?.until("Z")) ?? [])).toContain("C(SELECT 1) Z(I)");
     expect(shortly((await all[1]?.until("Z")) ?? [])).toBe("C(DELETE 0) Z(I)");
+  });
+
+  test("is not cancelled while a read is behind it that may not be sent twice", async () => {
+    await rig.learn("keeps", "SELECT 2 AS n");
+    const { all, lock } = await behindALock("keeps", "SELECT 5 AS n");
+    await cancel(rig, all[0] as WireClient);
+    await lock.letGo();
+    expect(shortly((await all[0]?.until("Z")) ?? [])).toContain("C(SELECT 1) Z(I)");
+    expect(shortly((await all[1]?.until("Z")) ?? [])).toBe("T(n:23) D(5) C(SELECT 1) Z(I)");
   });
 
   test("one behind it that reads is cancelled at once", async () => {

@@ -31,6 +31,14 @@ describe("who goes where", () => {
     expect([pool.waiters.length, counters.behind, pool.riders]).toEqual([1, 4, 6]);
   });
 
+  test("no deeper than the depth, though another server has room for those with other settings", () => {
+    const { ride, turn, pool } = openPool(2, { config: { depth: 2 } });
+    ride("other", { settings });
+    for (let i = 1; i <= 3; i++) ride(String(i));
+    turn();
+    expect([pool.riders, pool.waiters.length]).toEqual([3, 1]);
+  });
+
   test("those of one turn are sent together, those of the next turn behind them", () => {
     const { ride, turn, heard } = openPool(1);
     ride("1");

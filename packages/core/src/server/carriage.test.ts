@@ -143,6 +143,18 @@ describe("settings", () => {
     expect(rig.heard(0)).toEqual([["3"]]);
   });
 
+  test("of a client that has left meanwhile: nothing of it is sent, and the others get their own answers", () => {
+    const rig = createRidingRig();
+    const [first, second] = [rig.ride("1", { settings }), rig.ride("2", { settings })];
+    rig.turn();
+    rig.heard(0);
+    first.carriage?.replace(first, new TestRider(0, "nobody", {}));
+    rig.wire(0).say(Buffer.concat([says.complete, says.ready()]));
+    expect(rig.heard(0)).toEqual([["2"]]);
+    rig.wire(0).say(says.answer("two"));
+    expect([first.shown, second.events]).toEqual(["", ["answered I"]]);
+  });
+
   test("that cannot be made: each statement finds out for itself, and the server is cleaned", () => {
     const rig = createRidingRig();
     const riders = [rig.ride("1", { settings }), rig.ride("2", { settings })];
@@ -388,6 +400,20 @@ describe("what is remembered of a kind", () => {
       [false, true],
       [false, false],
     ]);
+  });
+
+  test("nothing of the time that the settings took", () => {
+    const kind = unknownKind();
+    const settings = withSetting(noSettings, "work_mem", "SET work_mem = '1MB'");
+    for (let run = 0; run < 4; run++) {
+      const rig = createRidingRig();
+      rig.ride("1", { kind, settings });
+      rig.turn();
+      rig.clock.advance(1_000);
+      rig.wire(0).say(Buffer.concat([says.complete, says.ready()]));
+      rig.wire(0).say(says.answer("one"));
+    }
+    expect([kind.isUnknown, kind.isSlow]).toEqual([false, false]);
   });
 
   test("nothing of a run that was stale", () => {
