@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import type { Terminal } from "../terminal.js";
 import { judgeBinary } from "./binary/judge-binary.js";
 import { buildPlugin, platformHelp, platformsOf, thisPlatform } from "./build/build-plugin.js";
+import { groups } from "./check/battery-types.js";
 import { checkCommand } from "./check/check-command.js";
 import { listPlugins } from "./list-plugins.js";
 import { languages, newPlugin } from "./new-plugin.js";
@@ -22,6 +23,7 @@ export interface PluginCommandsOptions {
 }
 
 interface CheckFlags {
+  readonly only: readonly string[];
   readonly config?: string;
   readonly statement?: string[];
   readonly statements?: string[];
@@ -72,6 +74,7 @@ export function addPluginCommands(program: Command, options: PluginCommandsOptio
     .option("--config <json>", "what [plugins.config] holds, as JSON, or @ and a file (default: the first example of its schema)")
     .option("-s, --statement <sql...>", "ask about these statements, too")
     .option("--statements <file...>", "... and those of a file, separated by empty lines")
+    .option("--only <kinds...>", `only calls of these kinds: ${groups.join(", ")}`, [])
     .option("--timeout <seconds>", "for one call of the plugin", "10")
     .option("--no-build", "check what is in prebuilds/ instead of building it anew")
     .option("--no-sanitize", "without the build with the compiler's sanitizers")
@@ -79,9 +82,20 @@ export function addPluginCommands(program: Command, options: PluginCommandsOptio
     .action(async (target: string | undefined, given: CheckFlags) => {
       const timeoutMs = Number(given.timeout) * 1000;
       if (!(timeoutMs > 0)) throw refusal(`--timeout ${given.timeout} is no number of seconds`);
-      const { config, statement: statements = [], statements: statementFiles = [], build, sanitize, verbose } = given;
+      const { config, statement: statements = [], statements: statementFiles = [], only, build, sanitize, verbose } = given;
       setExitCode(
-        await checkCommand({ target: target ?? ".", config, statements, statementFiles, timeoutMs, build, sanitize, verbose, terminal }),
+        await checkCommand({
+          target: target ?? ".",
+          config,
+          statements,
+          statementFiles,
+          only,
+          timeoutMs,
+          build,
+          sanitize,
+          verbose,
+          terminal,
+        }),
       );
     });
 

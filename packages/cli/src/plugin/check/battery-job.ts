@@ -7,6 +7,8 @@ export interface BatteryJob {
   /** JSON of [plugins.config]. */
   readonly config: string;
   readonly statements: readonly string[];
+  /** Null: all. */
+  readonly only: readonly Group[] | null;
   /** The first case to run. */
   readonly from: number;
 }

@@ -33,7 +33,7 @@ const context = createCaseContext({
 // The memory of a script is Node's own affair.
 if (!isScript(job.library)) report({ kind: "frames", ...framesForMemory() });
 for (const [index, each] of batteryOf(plugin, job.statements).entries()) {
-  if (index < job.from) continue;
+  if (index < job.from || job.only?.includes(each.group) === false) continue;
   report({ kind: "case", index, group: each.group, title: each.title });
   try {
     each.run(context);

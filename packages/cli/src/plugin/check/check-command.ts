@@ -21,6 +21,8 @@ export interface CheckCommandOptions {
   readonly config: string | undefined;
   readonly statements: readonly string[];
   readonly statementFiles: readonly string[];
+  /** Names of groups; none: all. */
+  readonly only: readonly string[];
   readonly timeoutMs: number;
   readonly build: boolean;
   readonly sanitize: boolean;
@@ -38,6 +40,7 @@ export async function checkCommand(options: CheckCommandOptions): Promise<number
   const target = findTarget(options.target);
   const config = configOf(target.project, options.config);
   const statements = [...options.statements, ...options.statementFiles.flatMap(statementsIn)];
+  const only = options.only.length === 0 ? null : options.only.map(groupOf);
   const library = await libraryOf(target, options.build);
   const say = createReport(terminal, options.verbose);
   terminal.out(`${target.name} (${shown(library)})`);
@@ -66,12 +69,18 @@ export async function checkCommand(options: CheckCommandOptions): Promise<number
   const isScript = description.sdk === "javascript";
   if (!isScript) say("binary", binaryProblems(library), [], `${thisPlatform().name}`);
 
-  const battery: BatteryOptions = { library, config, statements, timeoutMs };
-  sayBattery(say, await runBattery(battery), description);
+  const battery: BatteryOptions = { library, config, statements, only, timeoutMs };
+  sayBattery(say, await runBattery(battery), description, only);
   if (isScript) return say.end();
   if (options.sanitize && target.project !== null) await checkSanitized(target.project, battery, say);
   else say("sanitizers", [], [target.project === null ? "skipped: there is no source, only a library" : "skipped"], "");
   return say.end();
+}
+
+function groupOf(name: string): Group {
+  const group = groups.find((each) => each === name);
+  if (group === undefined) throw refusal(`there are no calls of the kind "${name}"`, `The kinds are ${groups.join(", ")}.`);
+  return group;
 }
 
 async function libraryOf({ project, library }: CheckTarget, build: boolean): Promise<string> {
@@ -113,13 +122,19 @@ async function checkSanitized(project: PluginProject, battery: BatteryOptions, s
   }
 }
 
-function sayBattery(say: Report, { problems, notes, calls }: BatteryResult, description: PluginDescription): void {
+function sayBattery(
+  say: Report,
+  { problems, notes, calls }: BatteryResult,
+  description: PluginDescription,
+  only: readonly Group[] | null,
+): void {
   const of = (findings: readonly Finding[], group: Group): readonly string[] =>
     findings.filter((each) => each.group === group).map(({ text }) => text);
   for (const group of groups) {
     const count = calls.get(group) ?? 0;
     const found = of(problems, group);
-    if (count === 0 && found.length === 0 && (group !== "memory" || description.sdk === "javascript")) continue;
+    const isUncounted = group === "memory" && description.sdk !== "javascript" && only?.includes(group) !== false;
+    if (count === 0 && found.length === 0 && !isUncounted) continue;
     say(group, found, of(notes, group), group === "handshake" ? describe(description) : group === "memory" ? "" : `${count} calls`);
   }
 }

@@ -20,6 +20,8 @@ export interface BatteryOptions {
   readonly library: string;
   readonly config: string;
   readonly statements: readonly string[];
+  /** Null: all. */
+  readonly only: readonly Group[] | null;
   /** For one call. */
   readonly timeoutMs: number;
   /** Environment of a sanitizer's runtime. */
@@ -50,7 +52,7 @@ export async function runBattery(options: BatteryOptions): Promise<BatteryResult
     }
   }
   // The allocator under a sanitizer keeps what was freed, and books of its own.
-  if (options.sanitizer === undefined && found.frames !== null) {
+  if (options.sanitizer === undefined && found.frames !== null && options.only?.includes("memory") !== false) {
     const run = await runOnce("memory-process.js", { library: options.library, ...found.frames }, options, found);
     if (!run.end) problems.push({ group: "memory", text: `${run.where}: ${run.problem}` });
   }
