@@ -24,8 +24,8 @@ export interface Ground {
 /** The pooler had no server in time, or lost it: that is to be expected, and nothing is wrong. */
 export class Refused extends Error {}
 
-/** What a client may be told when a server went away under it. */
-const lost = /^(08006|57P0[1-3])$/;
+/** What a client may be told when a server went away under it; 08007: behind others, and it may have written. */
+const lost = /^(0800[67]|57P0[1-3])$/;
 
 export class Player {
   readonly tag: string;
