@@ -74,37 +74,31 @@ function gauge(name: string, help: string, value: (view: PoolerView) => number):
   return { name, help, type: "gauge", labels: [], samples: (view) => one(value(view)) };
 }
 
+function perHook(name: string, help: string, samples: (view: PoolerView) => Sample[]): MetricFamily {
+  return { name, help, type: "counter", labels: ["plugin", "hook"], samples };
+}
+
 /** Of the hooks that a plugin has. */
-function perHook(name: string, help: string, value: (stats: HookStats) => number): MetricFamily {
-  return {
-    name,
-    help,
-    type: "counter",
-    labels: ["plugin", "hook"],
-    samples: (view) =>
-      view.counters.plugins.flatMap((plugin) =>
-        sideHookNames
-          .filter((hook) => plugin.hooks.includes(hook))
-          .map((hook) => ({ labels: { plugin: plugin.name, hook }, value: value(plugin.hookCalls[hook]) })),
-      ),
-  };
+function perCalledHook(name: string, help: string, value: (stats: HookStats) => number): MetricFamily {
+  return perHook(name, help, (view) =>
+    view.counters.plugins.flatMap((plugin) =>
+      sideHookNames
+        .filter((hook) => plugin.hooks.includes(hook))
+        .map((hook) => ({ labels: { plugin: plugin.name, hook }, value: value(plugin.hookCalls[hook]) })),
+    ),
+  );
 }
 
 /** Of the hooks in which a plugin has ended a worker. */
-function perCrash(name: string, help: string, value: (hook: HookHealth) => number): MetricFamily {
-  return {
-    name,
-    help,
-    type: "counter",
-    labels: ["plugin", "hook"],
-    samples: (view) =>
-      view.config.plugins.flatMap((plugin, position) =>
-        [...(view.pluginHealth[position]?.hooks ?? [])].map(([hook, health]) => ({
-          labels: { plugin: plugin.name, hook },
-          value: value(health),
-        })),
-      ),
-  };
+function perCrashedHook(name: string, help: string, value: (hook: HookHealth) => number): MetricFamily {
+  return perHook(name, help, (view) =>
+    view.config.plugins.flatMap((plugin, position) =>
+      [...(view.pluginHealth[position]?.hooks ?? [])].map(([hook, health]) => ({
+        labels: { plugin: plugin.name, hook },
+        value: value(health),
+      })),
+    ),
+  );
 }
 
 function perPlugin(name: string, help: string, value: (plugin: PoolerView["counters"]["plugins"][number]) => number): MetricFamily {
@@ -288,11 +282,15 @@ export const metricFamilies: readonly MetricFamily[] = [
         sum: plugin.timeUs / usPerSecond,
       })),
   },
-  perHook("pooler_plugin_hook_calls_total", "Calls of a plugin's hooks beside the routing hook.", (stats) => stats.calls),
-  perHook("pooler_plugin_hook_errors_total", "Calls of these hooks that failed.", (stats) => stats.errors),
-  perHook("pooler_plugin_hook_seconds_total", "Time in these hooks.", (stats) => stats.timeUs / usPerSecond),
-  perCrash("pooler_plugin_crashes_total", "Workers that died while this hook of the plugin ran.", ({ crashes }) => crashes),
-  perCrash("pooler_plugin_hangs_total", "Workers that were killed since this hook of the plugin did not return.", ({ hangs }) => hangs),
+  perCalledHook("pooler_plugin_hook_calls_total", "Calls of a plugin's hooks beside the routing hook.", (stats) => stats.calls),
+  perCalledHook("pooler_plugin_hook_errors_total", "Calls of these hooks that failed.", (stats) => stats.errors),
+  perCalledHook("pooler_plugin_hook_seconds_total", "Time in these hooks.", (stats) => stats.timeUs / usPerSecond),
+  perCrashedHook("pooler_plugin_crashes_total", "Workers that died while this hook of the plugin ran.", ({ crashes }) => crashes),
+  perCrashedHook(
+    "pooler_plugin_hangs_total",
+    "Workers that were killed since this hook of the plugin did not return.",
+    ({ hangs }) => hangs,
+  ),
   {
     name: "pooler_plugin_out_of_service",
     help: "1 while the plugin is disabled or clients are refused since it crashed too often.",

@@ -1,8 +1,8 @@
 //! What the host would ask: a statement with all that surrounds it, each part with a default. How it becomes a
 //! frame is in `request_frame`.
 
+use crate::facts::StatementKind;
 use crate::output::NewParameter;
-use crate::query::StatementKind;
 use crate::route::{Role, Shard};
 use crate::sys;
 use std::hash::{DefaultHasher, Hash, Hasher};
