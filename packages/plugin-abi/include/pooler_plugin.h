@@ -1,5 +1,5 @@
 /*
- * pooler_plugin.h: the contract between Pooler and a native plugin. ABI 1.0.
+ * pooler_plugin.h: the contract between Pooler and a native plugin. ABI 1.1.
  *
  * This header is the one truth. The TypeScript host and the Rust SDK are checked against it field by field.
  * It needs C11 and nothing but <stddef.h>, <stdint.h> and <string.h>.
@@ -33,7 +33,8 @@
  * Nothing may unwind (throw, panic, longjmp) out of a hook.
  *
  * Threads. Hooks are called from one thread and never re-entered. One state exists per plugin entry of the
- * configuration and worker process; workers share nothing.
+ * configuration and worker process; workers share nothing. With POOLER_CAP_BLOCKING some hooks run on threads beside
+ * that one, several at a time: see there.
  */
 #ifndef POOLER_PLUGIN_H
 #define POOLER_PLUGIN_H
@@ -47,7 +48,7 @@ extern "C" {
 #endif
 
 #define POOLER_ABI_MAJOR 1u
-#define POOLER_ABI_MINOR 0u
+#define POOLER_ABI_MINOR 1u
 
 #if defined(_WIN32)
 #define POOLER_EXPORT __declspec(dllexport)
@@ -112,6 +113,16 @@ typedef uint32_t pooler_ref;
 #define POOLER_CAP_PARSE_TREE 0x8u      /* give pooler_learn_statement the parse tree (implies FACTS) */
 #define POOLER_CAP_FINGERPRINT 0x10u    /* I read the fingerprint of the statement, which costs half as much as parsing it (implies FACTS) */
 #define POOLER_CAP_LITERALS 0x20u        /* I take literals as parameters, see POOLER_PARAMETER_LITERAL: without it each text of a simple query is parsed and learned */
+/*
+ * since 1.1. My pooler_route_query, pooler_client_connect and pooler_server_connect may wait: they are called on threads of a pool,
+ * several at a time with the same state, and in any order. Only whoever asks waits, no longer than the entry's deadline; a call
+ * goes on after it, and its answer is dropped. All other exports are called from one thread as ever, but while such calls run:
+ * pooler_learn_statement and pooler_forget_statement, pooler_reload, and pooler_fetch_output, which is given in `out->cookie` what the call
+ * that answered POOLER_NEEDS_SPACE has put there. A statement is learned before the first call that names it, and forgotten after the
+ * last one has returned; pooler_destroy comes when none runs. A call's frames are its own until it returns. Not together with
+ * pooler_client_disconnect, pooler_query_end and pooler_result_row. `min_host_minor` is 1 or more, since an older host would wait.
+ */
+#define POOLER_CAP_BLOCKING 0x40u /* since 1.1: my hooks may wait, and be called from several threads at a time */
 
 /* Static data of the library; the only struct with pointers (NUL-terminated UTF-8, valid while it is loaded). */
 typedef struct pooler_plugin_info {

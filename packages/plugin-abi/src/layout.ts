@@ -154,7 +154,7 @@ export type StructName = keyof typeof structs;
 
 export const constants = {
   POOLER_ABI_MAJOR: 1,
-  POOLER_ABI_MINOR: 0,
+  POOLER_ABI_MINOR: 1,
 
   POOLER_SKIP: 0,
   POOLER_FORWARD: 1,
@@ -187,6 +187,7 @@ export const constants = {
   POOLER_CAP_PARSE_TREE: 0x8,
   POOLER_CAP_FINGERPRINT: 0x10,
   POOLER_CAP_LITERALS: 0x20,
+  POOLER_CAP_BLOCKING: 0x40,
 
   POOLER_PROTOCOL_SIMPLE: 0,
   POOLER_PROTOCOL_EXTENDED: 1,

@@ -1,4 +1,4 @@
-//! The C contract as Rust sees it: structs and constants of `pooler_plugin.h`, ABI 1.0, written by hand.
+//! The C contract as Rust sees it: structs and constants of `pooler_plugin.h`, ABI 1.1, written by hand.
 //! A test compiles the header and compares every size, offset and number; nothing here is a second truth.
 
 use std::ffi::{c_char, c_void};
@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_void};
 /// `POOLER_ABI_MAJOR`
 pub const ABI_MAJOR: u32 = 1;
 /// `POOLER_ABI_MINOR`
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 
 /// `pooler_status`: 0 and up are verdicts, below 0 are failures.
 pub type Status = i32;
@@ -66,6 +66,8 @@ pub const CAP_PARSE_TREE: u32 = 0x8;
 pub const CAP_FINGERPRINT: u32 = 0x10;
 /// `POOLER_CAP_LITERALS`
 pub const CAP_LITERALS: u32 = 0x20;
+/// `POOLER_CAP_BLOCKING`
+pub const CAP_BLOCKING: u32 = 0x40;
 
 /// `POOLER_PROTOCOL_SIMPLE`
 pub const PROTOCOL_SIMPLE: u32 = 0;

@@ -134,7 +134,7 @@ test("list shows the chain of a configuration, and what cannot be used", async (
   const { code, out } = await workshop.plugin(["list"]);
   expect(out).toBe(`1. ./pooler-plugin-see/${prebuild}
    plugin       see 0.1.0
-   ABI          1.0, built with c
+   ABI          1.1, built with c
    platform     ${platform}
    hooks        route_query
    capabilities inspect, facts
@@ -143,7 +143,7 @@ test("list shows the chain of a configuration, and what cannot be used", async (
   expect(code).toBe(0);
   const json = await workshop.plugin(["list", "--json"]);
   expect(JSON.parse(json.out)).toMatchObject([
-    { position: 1, plugin: "see", version: "0.1.0", abi: "1.0", hooks: ["route_query"], problem: null },
+    { position: 1, plugin: "see", version: "0.1.0", abi: "1.1", hooks: ["route_query"], problem: null },
   ]);
   writeFileSync(join(folder, "wrong.toml"), text("./wrong.so"));
   writeFileSync(join(folder, "wrong.so"), "#!/bin/sh\necho this is no library at all, is it?\n");

@@ -410,7 +410,7 @@ describe("counters", () => {
       name: "a",
       pluginName: "puppet",
       version: "1.2.3",
-      abi: "1.0",
+      abi: "1.1",
       sdk: "c",
       library: puppet("route"),
       hooks: ["route_query"],

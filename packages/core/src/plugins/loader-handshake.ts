@@ -18,6 +18,7 @@ const capabilityNames: readonly (readonly [number, string])[] = [
   [constants.POOLER_CAP_PARSE_TREE, "parse_tree"],
   [constants.POOLER_CAP_FINGERPRINT, "fingerprint"],
   [constants.POOLER_CAP_LITERALS, "literals"],
+  [constants.POOLER_CAP_BLOCKING, "blocking"],
 ];
 
 /** The numbers of pooler_plugin_info, as they are. */
@@ -114,6 +115,7 @@ export function checkPluginInfo(origin: PluginOrigin, info: PluginInfo, hostGram
     );
   }
   if ((info.capabilities & constants.POOLER_CAP_PARSE_TREE) !== 0) checkGrammar(origin, info, hostGrammar);
+  if ((info.capabilities & constants.POOLER_CAP_BLOCKING) !== 0) checkBlocking(origin, info);
 }
 
 /** A newer plugin may have bits that this host does not know; then min_host_minor has said that it can do without. */
@@ -135,6 +137,25 @@ function checkGrammar(origin: PluginOrigin, info: PluginInfo, hostGrammar: numbe
     origin,
     `it reads parse trees of PostgreSQL ${range} (grammar_min, grammar_max), this pooler makes those of PostgreSQL ${hostGrammar}`,
     tooOld ? "Install a newer version of the plugin." : "Update the pooler, or install an older version of the plugin.",
+  );
+}
+
+/** Hooks that follow what is being sent cannot wait. */
+function checkBlocking(origin: PluginOrigin, info: PluginInfo): void {
+  const synchronous = sideHooks.client_disconnect | sideHooks.query_end | sideHooks.result_row;
+  const others = namesOf(hookNames, info.hooks & synchronous);
+  if (others.length > 0) {
+    throw unusable(
+      origin,
+      `it is blocking (POOLER_CAP_BLOCKING) and has ${others.join(" and ")}, which cannot wait`,
+      "Leave out either the capability or these hooks; a second plugin may have them.",
+    );
+  }
+  if (info.minHostMinor >= 1) return;
+  throw unusable(
+    origin,
+    "it is blocking (POOLER_CAP_BLOCKING) and has a min_host_minor of 0: a pooler of ABI 1.0 would stand still while it waits",
+    "Set min_host_minor to 1 in the plugin's info.",
   );
 }
 

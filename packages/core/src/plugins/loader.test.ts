@@ -46,7 +46,7 @@ describe("a plugin that fits", () => {
       library,
       pluginName: "handshake",
       version: "0.0.1",
-      abi: "1.0",
+      abi: "1.1",
       minHostMinor: 0,
       sdk: "c",
       hooks: ["route_query"],
@@ -58,6 +58,7 @@ describe("a plugin that fits", () => {
 
   it.each<[string, Record<string, string>]>([
     ["a newer minor that can work with this host", { ABI_MINOR: "9", HOOKS: "0x8001", CAPABILITIES: "0x8001" }],
+    ["hooks that wait", { CAPABILITIES: "0x40", MIN_HOST_MINOR: "1" }],
     ["an info struct that has grown", { INFO_SIZE: "96" }],
     [
       "a range of grammars around the host's",
@@ -95,15 +96,15 @@ describe("a handshake that does not fit", () => {
     ["a newer major with a struct of its own", { ABI_MAJOR: "3", INFO_SIZE: "8" }, "abi_major is 3"],
     ["an info function of another major alone", { INFO_NAME: "pooler_plugin_info_v2" }, "it is built for ABI 2, this pooler speaks ABI 1"],
     ["too small a struct", { INFO_SIZE: "48" }, "pooler_plugin_info has size 48, ABI 1 has 56"],
-    ["a host minor that is to come", { ABI_MINOR: "4", MIN_HOST_MINOR: "3" }, "min_host_minor is 3, this pooler speaks ABI 1.0"],
-    ["no hook", { HOOKS: "0" }, "hooks is 0x0: it has no hook that ABI 1.0 calls"],
-    ["a newer minor with newer hooks only", { ABI_MINOR: "1", HOOKS: "0x8000" }, "hooks is 0x8000: it has no hook that ABI 1.0 calls"],
-    ["hooks that this minor does not have", { HOOKS: "0x8001" }, "hooks is 0x8001, of which ABI 1.0 does not know 0x8000"],
+    ["a host minor that is to come", { ABI_MINOR: "4", MIN_HOST_MINOR: "3" }, "min_host_minor is 3, this pooler speaks ABI 1.1"],
+    ["no hook", { HOOKS: "0" }, "hooks is 0x0: it has no hook that ABI 1.1 calls"],
+    ["a newer minor with newer hooks only", { ABI_MINOR: "9", HOOKS: "0x8000" }, "hooks is 0x8000: it has no hook that ABI 1.1 calls"],
+    ["hooks that this minor does not have", { HOOKS: "0x8001" }, "hooks is 0x8001, of which ABI 1.1 does not know 0x8000"],
     ["a hook that is declared and not exported", { HOOKS: "0x3" }, "it does not export pooler_client_connect"],
     [
       "capabilities that this minor does not have",
       { CAPABILITIES: "0x80000001" },
-      "capabilities is 0x80000001, of which ABI 1.0 does not know 0x80000000",
+      "capabilities is 0x80000001, of which ABI 1.1 does not know 0x80000000",
     ],
     [
       "older grammars only",
@@ -121,6 +122,12 @@ describe("a handshake that does not fit", () => {
     ["no destroy", { NO_DESTROY: "1" }, "it does not export pooler_destroy"],
     ["no hook function", { NO_ROUTE_QUERY: "1" }, "it does not export pooler_route_query"],
     ["parse trees wanted and nowhere to give them", { CAPABILITIES: "8" }, "it does not export pooler_learn_statement"],
+    [
+      "blocking with hooks that cannot wait",
+      { CAPABILITIES: "0x40", MIN_HOST_MINOR: "1", HOOKS: "0x49" },
+      "it is blocking (POOLER_CAP_BLOCKING) and has query_end and result_row, which cannot wait",
+    ],
+    ["blocking, and fine with hosts that do not know of it", { CAPABILITIES: "0x40" }, "has a min_host_minor of 0"],
     ["learning without forgetting", { WITH_LEARN: "1" }, "it does not export pooler_forget_statement"],
   ])("is refused: %s", (_title, defines, problem) => {
     expect(refusalOf(compiler.compile("handshake", defines)).message).toContain(problem);

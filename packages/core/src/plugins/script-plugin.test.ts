@@ -425,7 +425,7 @@ describe("state and learning", () => {
     expect(description).toMatchObject({
       pluginName: "own",
       version: "1.2.3",
-      abi: "1.0",
+      abi: "1.1",
       sdk: "javascript",
       hooks: ["route_query", "query_end"],
       capabilities: ["inspect", "facts"],
