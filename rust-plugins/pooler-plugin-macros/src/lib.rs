@@ -84,9 +84,9 @@ fn function(arguments: TokenStream, item: TokenStream, hook: &str, method: fn(&I
     .into()
 }
 
-/// Exports a type as the plugin of this library, with a hook for each method that its `impl Plugin` has.
+/// Exports a type as the plugin of this library, with a hook for each method that its `impl Plugin` or `impl BlockingPlugin` has.
 ///
-/// In place of `export_plugin!`, whose fields may follow:
+/// In place of `export_plugin!` or `export_blocking_plugin!`, whose fields may follow:
 /// `#[plugin(name = "audit", capabilities = FACTS)] impl Plugin for Audit { … }`.
 #[proc_macro_attribute]
 pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -101,14 +101,20 @@ pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
         })
         .collect();
     if block.trait_.is_none() || hooks.is_empty() {
-        let message = "#[plugin] stands on an `impl Plugin for …` that has route() or another hook";
+        let message = "#[plugin] stands on an `impl Plugin for …`, or `impl BlockingPlugin for …`, that has route() or another hook";
         return syn::Error::new_spanned(&block.self_ty, message).to_compile_error().into();
     }
     let fields = fields(&arguments, &hooks);
     let name = &block.self_ty;
+    let waits = block
+        .trait_
+        .as_ref()
+        .and_then(|(path, _)| path.segments.last())
+        .is_some_and(|last| last.ident == "BlockingPlugin");
+    let export = if waits { quote!(export_blocking_plugin) } else { quote!(export_plugin) };
     quote! {
         #block
-        ::pooler_plugin::export_plugin!(#name { #fields });
+        ::pooler_plugin::#export!(#name { #fields });
     }
     .into()
 }

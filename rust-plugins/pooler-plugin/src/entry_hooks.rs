@@ -62,7 +62,7 @@ fn answer<P: Plugin, A>(
 }
 
 /// The status of a hook that has nothing to answer.
-fn done(output: &mut [u8], result: Result<Result<(), Error>, String>) -> sys::Status {
+pub(crate) fn done(output: &mut [u8], result: Result<Result<(), Error>, String>) -> sys::Status {
     match result {
         Ok(Ok(())) => sys::OK,
         Ok(Err(error)) => encode_failure(sys::FAILED, &error.to_string(), output),

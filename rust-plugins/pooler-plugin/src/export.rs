@@ -190,28 +190,7 @@ macro_rules! export_plugin {
     ($plugin:ty) => { $crate::export_plugin!($plugin {}); };
     ($plugin:ty { $( $field:ident : $value:expr ),* $(,)? }) => {
         $crate::__export_base!($plugin { $( $field : $value ),* });
-
-        const _: () = {
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn pooler_learn_statement(
-                state: *mut ::core::ffi::c_void,
-                input: *const $crate::sys::Input,
-                input_length: u32,
-                output: *mut $crate::sys::Output,
-                output_capacity: u32,
-            ) -> $crate::sys::Status {
-                // SAFETY: the host keeps the contract of the header.
-                unsafe {
-                    $crate::__private::learn_statement::<$plugin>(state, input, input_length, output, output_capacity)
-                }
-            }
-
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn pooler_forget_statement(state: *mut ::core::ffi::c_void, statement_id: u64) {
-                // SAFETY: the host keeps the contract of the header.
-                unsafe { $crate::__private::forget_statement::<$plugin>(state, statement_id) }
-            }
-        };
+        $crate::__export_learning!(serial, $plugin);
     };
 }
 
@@ -229,13 +208,28 @@ macro_rules! __info {
     };
 }
 
-/// What every plugin exports: `export_plugin!` adds the learning of statements, `#[route]` does not.
+/// What every plugin of one thread exports: `export_plugin!` adds the learning of statements, `#[route]` does not.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_base {
     ($plugin:ty { $( $field:ident : $value:expr ),* }) => {
+        $crate::__export_common!(serial, $plugin, $crate::__info!($( $field : $value ),*));
+
         const _: () = {
-            const INFO: $crate::__private::Info = $crate::__info!($( $field : $value ),*);
+            $crate::__export_hook!(serial, $plugin, pooler_client_disconnect, client_disconnect, DisconnectInput);
+            $crate::__export_hook!(serial, $plugin, pooler_query_end, query_end, EndInput);
+            $crate::__export_hook!(serial, $plugin, pooler_result_row, result_row, RowInput);
+        };
+    };
+}
+
+/// What every plugin exports. `$entry` is the module of `__private` whose functions stand behind it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_common {
+    ($entry:ident, $plugin:ty, $info:expr) => {
+        const _: () = {
+            const INFO: $crate::__private::Info = $info;
             static NAME: [u8; INFO.name.len() + 1] = $crate::__private::nul_terminated(INFO.name);
             static VERSION: [u8; INFO.version.len() + 1] = $crate::__private::nul_terminated(INFO.version);
             static SDK: [u8; $crate::__private::SDK.len() + 1] =
@@ -257,35 +251,21 @@ macro_rules! __export_base {
                 state: *mut *mut ::core::ffi::c_void,
             ) -> $crate::sys::Status {
                 // SAFETY: the host keeps the contract of the header.
-                unsafe { $crate::__private::create::<$plugin>(input, input_length, output, output_capacity, state) }
+                unsafe {
+                    $crate::__private::$entry::create::<$plugin>(input, input_length, output, output_capacity, state)
+                }
             }
 
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn pooler_destroy(state: *mut ::core::ffi::c_void) {
                 // SAFETY: the host keeps the contract of the header.
-                unsafe { $crate::__private::destroy::<$plugin>(state) }
+                unsafe { $crate::__private::$entry::destroy::<$plugin>(state) }
             }
 
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn pooler_route_query(
-                state: *mut ::core::ffi::c_void,
-                input: *const $crate::sys::Input,
-                input_length: u32,
-                output: *mut $crate::sys::Output,
-                output_capacity: u32,
-            ) -> $crate::sys::Status {
-                // SAFETY: the host keeps the contract of the header.
-                unsafe {
-                    $crate::__private::route_query::<$plugin>(state, input, input_length, output, output_capacity)
-                }
-            }
-
-            $crate::__export_hook!($plugin, pooler_client_connect, client_connect, ConnectInput);
-            $crate::__export_hook!($plugin, pooler_client_disconnect, client_disconnect, DisconnectInput);
-            $crate::__export_hook!($plugin, pooler_server_connect, server_connect, ServerInput);
-            $crate::__export_hook!($plugin, pooler_query_end, query_end, EndInput);
-            $crate::__export_hook!($plugin, pooler_result_row, result_row, RowInput);
-            $crate::__export_hook!($plugin, pooler_reload, reload, CreateInput);
+            $crate::__export_hook!($entry, $plugin, pooler_route_query, route_query, Input);
+            $crate::__export_hook!($entry, $plugin, pooler_client_connect, client_connect, ConnectInput);
+            $crate::__export_hook!($entry, $plugin, pooler_server_connect, server_connect, ServerInput);
+            $crate::__export_hook!($entry, $plugin, pooler_reload, reload, CreateInput);
 
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn pooler_fetch_output(
@@ -294,7 +274,24 @@ macro_rules! __export_base {
                 output_capacity: u32,
             ) -> $crate::sys::Status {
                 // SAFETY: the host keeps the contract of the header.
-                unsafe { $crate::__private::fetch_output::<$plugin>(state, output, output_capacity) }
+                unsafe { $crate::__private::$entry::fetch_output::<$plugin>(state, output, output_capacity) }
+            }
+        };
+    };
+}
+
+/// Learning and forgetting.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_learning {
+    ($entry:ident, $plugin:ty) => {
+        const _: () = {
+            $crate::__export_hook!($entry, $plugin, pooler_learn_statement, learn_statement, Input);
+
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn pooler_forget_statement(state: *mut ::core::ffi::c_void, statement_id: u64) {
+                // SAFETY: the host keeps the contract of the header.
+                unsafe { $crate::__private::$entry::forget_statement::<$plugin>(state, statement_id) }
             }
         };
     };
@@ -304,7 +301,7 @@ macro_rules! __export_base {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_hook {
-    ($plugin:ty, $symbol:ident, $entry:ident, $input:ident) => {
+    ($module:ident, $plugin:ty, $symbol:ident, $entry:ident, $input:ident) => {
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $symbol(
             state: *mut ::core::ffi::c_void,
@@ -314,7 +311,9 @@ macro_rules! __export_hook {
             output_capacity: u32,
         ) -> $crate::sys::Status {
             // SAFETY: the host keeps the contract of the header.
-            unsafe { $crate::__private::$entry::<$plugin>(state, input, input_length, output, output_capacity) }
+            unsafe {
+                $crate::__private::$module::$entry::<$plugin>(state, input, input_length, output, output_capacity)
+            }
         }
     };
 }

@@ -22,7 +22,8 @@
 //! ```
 //!
 //! With state, configuration, and what is worth remembering about each statement text, implement [`Plugin`] and
-//! name it in [`export_plugin!`]. [`testing`] runs a plugin without a pooler.
+//! name it in [`export_plugin!`]. One that has to wait, for a remote service or a table, is a [`BlockingPlugin`].
+//! [`testing`] runs a plugin without a pooler.
 //!
 //! What the SDK takes care of: frames are checked before anything is read from them, panics become a status and a
 //! message, answers that do not fit the host's buffer are kept until it has made room, configuration errors name
@@ -38,14 +39,17 @@ compile_error!(
 // `#[route]` names the crate as its users do, also in this crate's own tests.
 extern crate self as pooler_plugin;
 
+mod blocking;
 mod client;
 mod cluster;
 mod decode;
 mod encode;
 mod entry;
+mod entry_blocking;
 mod entry_hooks;
 mod error;
 mod export;
+mod export_blocking;
 mod facts;
 mod frame;
 mod input;
@@ -66,6 +70,7 @@ mod session;
 pub mod sys;
 pub mod testing;
 
+pub use blocking::BlockingPlugin;
 pub use client::{Accept, Client, ClientAnswer, ClientEnd};
 pub use cluster::{Cluster, ClusterHost};
 pub use decode::{
@@ -92,7 +97,22 @@ pub use session::Session;
 /// What the macros expand to. No part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::entry::{create, destroy, fetch_output, forget_statement, learn_statement, route_query};
-    pub use crate::entry_hooks::{client_connect, client_disconnect, query_end, reload, result_row, server_connect};
     pub use crate::export::{Info, SDK, StaticInfo, nul_terminated};
+    pub use crate::export_blocking::blocking;
+
+    /// Behind a `Plugin`.
+    pub mod serial {
+        pub use crate::entry::{create, destroy, fetch_output, forget_statement, learn_statement, route_query};
+        pub use crate::entry_hooks::{
+            client_connect, client_disconnect, query_end, reload, result_row, server_connect,
+        };
+    }
+
+    /// Behind a `BlockingPlugin`.
+    pub mod blocking_calls {
+        pub use crate::entry_blocking::{
+            client_connect, create, destroy, fetch_output, forget_statement, learn_statement, reload, route_query,
+            server_connect,
+        };
+    }
 }

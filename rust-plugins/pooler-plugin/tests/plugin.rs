@@ -164,7 +164,7 @@ fn a_plugin_that_refuses_its_configuration_says_so_in_its_own_words() {
     let failure = start(r#"{"answer": "refuse"}"#).expect_err("it refuses");
     assert_eq!(failure.message, "plugin-under-test cannot be made on worker 0");
     let failure = start(r#"{"answer": "describe"}"#).expect_err("it refuses");
-    assert_eq!(failure.message, r#"17 0 {"answer": "describe"}"#);
+    assert_eq!(failure.message, r#"17 1 {"answer": "describe"}"#);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The hooks beside `pooler_route_query` as the host would call them: what they are told, each part with a default, and
 //! their answers read back out of the frame.
 
-use super::runner::create_frame;
+use super::runner::{create_frame, exported};
 use super::{Failure, FrameBuffer, Request, Runner, answer};
 use crate::client::{Accept, ClientAnswer};
 use crate::decode::Format;
@@ -46,7 +46,7 @@ impl ClientRequest {
         self
     }
 
-    fn frame(&self) -> FrameBuffer {
+    pub(super) fn frame(&self) -> FrameBuffer {
         let mut frame = started::<sys::ConnectInput>();
         let session = self.session.put_session(&mut frame);
         frame.put_u32(offset_of!(sys::ConnectInput, session), session as u32);
@@ -123,7 +123,7 @@ impl ServerRequest {
         self
     }
 
-    fn frame(&self) -> FrameBuffer {
+    pub(super) fn frame(&self) -> FrameBuffer {
         let mut frame = started::<sys::ServerInput>();
         frame.put_u64(offset_of!(sys::ServerInput, id), 1);
         frame.put_u32(offset_of!(sys::ServerInput, shard), self.shard);
@@ -192,17 +192,7 @@ impl Runner {
     pub fn client_connect(&mut self, client: &ClientRequest) -> Result<ClientAnswer, Failure> {
         let hook = exported(self.exports.client_connect, "pooler_client_connect")?;
         let (status, output) = self.call(&client.frame(), hook)?;
-        read(status, &output, |status, output| match status {
-            sys::SKIP => Ok(ClientAnswer::Skip),
-            sys::ERROR => answer::read_refusal(output).map(ClientAnswer::refuse),
-            sys::ACCEPT => Ok(ClientAnswer::accept(Accept {
-                user: answer::text(output, offset_of!(sys::Output, user))?,
-                database: answer::text(output, offset_of!(sys::Output, database))?,
-                server_user: answer::text(output, offset_of!(sys::Output, server_user))?,
-                server_password: answer::text(output, offset_of!(sys::Output, server_password))?,
-            })),
-            _ => Err(BadFrame("an unknown verdict")),
-        })
+        client_answer(status, &output)
     }
 
     /// A client has left.
@@ -221,15 +211,7 @@ impl Runner {
     pub fn server_connect(&mut self, server: &ServerRequest) -> Result<ServerAnswer, Failure> {
         let hook = exported(self.exports.server_connect, "pooler_server_connect")?;
         let (status, output) = self.call(&server.frame(), hook)?;
-        read(status, &output, |status, output| match status {
-            sys::SKIP => Ok(ServerAnswer::Skip),
-            sys::ERROR => answer::read_refusal(output).map(ServerAnswer::refuse),
-            sys::ACCEPT => Ok(ServerAnswer::first(First {
-                session: answer::text(output, offset_of!(sys::Output, sql))?,
-                once: answer::text(output, offset_of!(sys::Output, once_sql))?,
-            })),
-            _ => Err(BadFrame("an unknown verdict")),
-        })
+        server_answer(status, &output)
     }
 
     /// The statement of a request has ended.
@@ -272,8 +254,32 @@ impl Runner {
     }
 }
 
-fn exported<F>(hook: Option<F>, symbol: &str) -> Result<F, Failure> {
-    hook.ok_or_else(|| Failure { status: sys::FAILED, message: format!("it has no {symbol}") })
+/// The answer of `pooler_client_connect`.
+pub(super) fn client_answer(status: sys::Status, output: &FrameBuffer) -> Result<ClientAnswer, Failure> {
+    read(status, output, |status, output| match status {
+        sys::SKIP => Ok(ClientAnswer::Skip),
+        sys::ERROR => answer::read_refusal(output).map(ClientAnswer::refuse),
+        sys::ACCEPT => Ok(ClientAnswer::accept(Accept {
+            user: answer::text(output, offset_of!(sys::Output, user))?,
+            database: answer::text(output, offset_of!(sys::Output, database))?,
+            server_user: answer::text(output, offset_of!(sys::Output, server_user))?,
+            server_password: answer::text(output, offset_of!(sys::Output, server_password))?,
+        })),
+        _ => Err(BadFrame("an unknown verdict")),
+    })
+}
+
+/// The answer of `pooler_server_connect`.
+pub(super) fn server_answer(status: sys::Status, output: &FrameBuffer) -> Result<ServerAnswer, Failure> {
+    read(status, output, |status, output| match status {
+        sys::SKIP => Ok(ServerAnswer::Skip),
+        sys::ERROR => answer::read_refusal(output).map(ServerAnswer::refuse),
+        sys::ACCEPT => Ok(ServerAnswer::first(First {
+            session: answer::text(output, offset_of!(sys::Output, sql))?,
+            once: answer::text(output, offset_of!(sys::Output, once_sql))?,
+        })),
+        _ => Err(BadFrame("an unknown verdict")),
+    })
 }
 
 fn read<A>(

@@ -1,8 +1,9 @@
 //! A plugin's entry points: of a type in this program, or of a shared library on disk.
 
+use crate::blocking::BlockingPlugin;
 use crate::plugin::Plugin;
 use crate::sys;
-use crate::{entry, entry_hooks};
+use crate::{entry, entry_blocking, entry_hooks};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,25 @@ impl Exports {
             query_end: Some(entry_hooks::query_end::<P>),
             result_row: Some(entry_hooks::result_row::<P>),
             reload: Some(entry_hooks::reload::<P>),
+        }
+    }
+
+    /// Those of a plugin that may wait and is a type of this program.
+    pub fn of_blocking<P: BlockingPlugin>() -> Self {
+        Exports {
+            plugin_info_v1: None,
+            create: entry_blocking::create::<P>,
+            destroy: entry_blocking::destroy::<P>,
+            route_query: Some(entry_blocking::route_query::<P>),
+            fetch_output: Some(entry_blocking::fetch_output::<P>),
+            learn_statement: Some(entry_blocking::learn_statement::<P>),
+            forget_statement: Some(entry_blocking::forget_statement::<P>),
+            client_connect: Some(entry_blocking::client_connect::<P>),
+            client_disconnect: None,
+            server_connect: Some(entry_blocking::server_connect::<P>),
+            query_end: None,
+            result_row: None,
+            reload: Some(entry_blocking::reload::<P>),
         }
     }
 

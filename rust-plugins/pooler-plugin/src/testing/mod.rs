@@ -28,8 +28,11 @@
 //! let request = Request::new("SELECT * FROM orders WHERE tenant = $1").text("7").shards(4);
 //! assert_eq!(plugin.route(&request), Ok(Output::forward(Route::only_shard(3))));
 //! ```
+//!
+//! A plugin that may wait is asked by several threads at a time: [`BlockingRunner`] can be shared between them.
 
 mod answer;
+mod blocking_runner;
 mod buffer;
 mod hooks;
 mod library;
@@ -37,6 +40,7 @@ mod request;
 mod request_frame;
 mod runner;
 
+pub use blocking_runner::BlockingRunner;
 pub use buffer::FrameBuffer;
 pub use hooks::{ClientRequest, End, ServerRequest};
 pub use library::{Exports, built_library};

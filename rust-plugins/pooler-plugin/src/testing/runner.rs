@@ -63,23 +63,8 @@ impl Runner {
     /// # Errors
     /// When the plugin refuses the configuration.
     pub fn create(exports: Exports, config_json: &str) -> Result<Self, Failure> {
-        let input = create_frame(config_json);
-        let mut output = output_frame(4096);
-        let mut state = std::ptr::null_mut();
-        // SAFETY: two frames with their lengths, and a place for the state.
-        let status = unsafe {
-            (exports.create)(
-                input.bytes().as_ptr().cast(),
-                input.len() as u32,
-                output.bytes_mut().as_mut_ptr().cast(),
-                output.len() as u32,
-                &mut state,
-            )
-        };
-        match status {
-            sys::OK => Ok(Runner { exports, state, learned: HashSet::new(), capacity: 64 << 10, fetches: 0 }),
-            status => Err(Failure { status, message: answer::message(output.bytes()) }),
-        }
+        let state = create_state(&exports, config_json)?;
+        Ok(Runner { exports, state, learned: HashSet::new(), capacity: 64 << 10, fetches: 0 })
     }
 
     /// Sets the capacity of the output frame, 64 KiB without it. Answers that do not fit are fetched.
@@ -127,45 +112,20 @@ impl Runner {
     /// # Errors
     /// When the hook fails, or the answer is malformed.
     pub fn route_frame(&mut self, input: &FrameBuffer) -> Result<Output, Failure> {
-        let (status, output) = match self.exports.route_query {
-            Some(route_query) => self.call(input, route_query)?,
-            None => return Err(Failure { status: sys::FAILED, message: "it has no pooler_route_query".to_owned() }),
-        };
-        answer::read(status, output.bytes()).map_err(|bad| Failure { status, message: bad.to_string() })
+        let route_query = exported(self.exports.route_query, "pooler_route_query")?;
+        self.call(input, route_query).and_then(verdict)
     }
 
     /// Calls a hook, and fetches what did not fit; a status below 0 is a failure.
     pub(super) fn call<I>(
         &mut self,
         input: &FrameBuffer,
-        hook: unsafe extern "C" fn(*mut c_void, *const I, u32, *mut sys::Output, u32) -> sys::Status,
+        hook: Hook<I>,
     ) -> Result<(sys::Status, FrameBuffer), Failure> {
-        let mut output = output_frame(self.capacity);
-        // SAFETY: `state` came from this plugin, no other hook is under way, and both frames have their lengths.
-        let mut status = unsafe {
-            hook(
-                self.state,
-                input.bytes().as_ptr().cast(),
-                input.len() as u32,
-                output.bytes_mut().as_mut_ptr().cast(),
-                output.len() as u32,
-            )
-        };
-        if let (sys::NEEDS_SPACE, Some(fetch_output)) = (status, self.exports.fetch_output) {
-            let wanted = needed(&output);
-            if wanted <= output.len() || wanted > LARGEST_OUTPUT {
-                let message = format!("it wants {wanted} bytes for its answer, it had {}", output.len());
-                return Err(Failure { status, message });
-            }
-            self.fetches += 1;
-            output = output_frame(wanted);
-            // SAFETY: as above.
-            status = unsafe { fetch_output(self.state, output.bytes_mut().as_mut_ptr().cast(), output.len() as u32) };
-        }
-        match status {
-            failed if failed < 0 => Err(Failure { status, message: answer::message(output.bytes()) }),
-            status => Ok((status, output)),
-        }
+        // SAFETY: `state` came from this plugin, and no other hook is under way.
+        let (answer, fetched) = unsafe { call_hook(&self.exports, self.state, self.capacity, input, hook) };
+        self.fetches += usize::from(fetched);
+        answer
     }
 
     /// Lets the plugin learn from a frame as it is, which may be malformed.
@@ -174,28 +134,98 @@ impl Runner {
     /// When the hook fails.
     pub fn learn_frame(&mut self, input: &FrameBuffer) -> Result<(), Failure> {
         let Some(learn) = self.exports.learn_statement else { return Ok(()) };
-        let mut output = output_frame(self.capacity);
-        // SAFETY: `state` came from this plugin, no other hook is under way, and both frames have their lengths.
-        let status = unsafe {
-            learn(
-                self.state,
-                input.bytes().as_ptr().cast(),
-                input.len() as u32,
-                output.bytes_mut().as_mut_ptr().cast(),
-                output.len() as u32,
-            )
-        };
-        match status {
-            sys::OK => Ok(()),
-            status => Err(Failure { status, message: answer::message(output.bytes()) }),
-        }
+        learned(self.call(input, learn))
     }
+}
+
+/// The answer of `pooler_learn_statement`.
+pub(super) fn learned(answer: Result<(sys::Status, FrameBuffer), Failure>) -> Result<(), Failure> {
+    match answer? {
+        (sys::OK, _) => Ok(()),
+        (status, output) => Err(Failure { status, message: answer::message(output.bytes()) }),
+    }
+}
+
+/// The answer of `pooler_route_query`.
+pub(super) fn verdict((status, output): (sys::Status, FrameBuffer)) -> Result<Output, Failure> {
+    answer::read(status, output.bytes()).map_err(|bad| Failure { status, message: bad.to_string() })
+}
+
+/// What a library lacks.
+pub(super) fn exported<F>(hook: Option<F>, symbol: &str) -> Result<F, Failure> {
+    hook.ok_or_else(|| Failure { status: sys::FAILED, message: format!("it has no {symbol}") })
 }
 
 impl Drop for Runner {
     fn drop(&mut self) {
         // SAFETY: `state` came from this plugin and is not used again.
         unsafe { (self.exports.destroy)(self.state) };
+    }
+}
+
+/// A hook with an input and an output.
+pub(super) type Hook<I> = unsafe extern "C" fn(*mut c_void, *const I, u32, *mut sys::Output, u32) -> sys::Status;
+
+/// Calls `pooler_create`.
+pub(super) fn create_state(exports: &Exports, config_json: &str) -> Result<*mut c_void, Failure> {
+    let input = create_frame(config_json);
+    let mut output = output_frame(4096);
+    let mut state = std::ptr::null_mut();
+    // SAFETY: two frames with their lengths, and a place for the state.
+    let status = unsafe {
+        (exports.create)(
+            input.bytes().as_ptr().cast(),
+            input.len() as u32,
+            output.bytes_mut().as_mut_ptr().cast(),
+            output.len() as u32,
+            &mut state,
+        )
+    };
+    match status {
+        sys::OK => Ok(state),
+        status => Err(Failure { status, message: answer::message(output.bytes()) }),
+    }
+}
+
+/// Calls a hook, and fetches what did not fit; a status below 0 is a failure. Says whether it fetched.
+///
+/// # Safety
+/// `state` came from these exports, and the plugin may be called now.
+pub(super) unsafe fn call_hook<I>(
+    exports: &Exports,
+    state: *mut c_void,
+    capacity: usize,
+    input: &FrameBuffer,
+    hook: Hook<I>,
+) -> (Result<(sys::Status, FrameBuffer), Failure>, bool) {
+    let mut fetched = false;
+    let mut output = output_frame(capacity);
+    // SAFETY: what the caller vouches for; both frames have their lengths.
+    let mut status = unsafe {
+        hook(
+            state,
+            input.bytes().as_ptr().cast(),
+            input.len() as u32,
+            output.bytes_mut().as_mut_ptr().cast(),
+            output.len() as u32,
+        )
+    };
+    if let (sys::NEEDS_SPACE, Some(fetch_output)) = (status, exports.fetch_output) {
+        let wanted = needed(&output);
+        if wanted <= output.len() || wanted > LARGEST_OUTPUT {
+            let message = format!("it wants {wanted} bytes for its answer, it had {}", output.len());
+            return (Err(Failure { status, message }), false);
+        }
+        fetched = true;
+        let number = cookie(&output); // a plugin that may wait knows by it which answer is meant
+        output = output_frame(wanted);
+        output.put_u64(offset_of!(sys::Output, cookie), number);
+        // SAFETY: as above.
+        status = unsafe { fetch_output(state, output.bytes_mut().as_mut_ptr().cast(), output.len() as u32) };
+    }
+    match status {
+        failed if failed < 0 => (Err(Failure { status, message: answer::message(output.bytes()) }), fetched),
+        status => (Ok((status, output)), fetched),
     }
 }
 
@@ -221,4 +251,9 @@ fn output_frame(capacity: usize) -> FrameBuffer {
 fn needed(frame: &FrameBuffer) -> usize {
     let at = offset_of!(sys::Output, needed);
     frame.bytes().get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_ne_bytes(*bytes) as usize)
+}
+
+fn cookie(frame: &FrameBuffer) -> u64 {
+    let at = offset_of!(sys::Output, cookie);
+    frame.bytes().get(at..).and_then(|rest| rest.first_chunk().copied()).map_or(0, u64::from_ne_bytes)
 }

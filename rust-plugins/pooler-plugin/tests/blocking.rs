@@ -1,0 +1,420 @@
+//! A plugin that may wait, asked by several threads at a time: who waits for whom, whose answer is whose, and what lives how long.
+
+use pooler_plugin::testing::{BlockingRunner, ClientRequest, Exports, Failure, FrameBuffer, Request, ServerRequest};
+use pooler_plugin::{
+    Accept, BlockingPlugin, Client, ClientAnswer, Error, First, Host, Input, Output, Query, Refusal, Server,
+    ServerAnswer, sys,
+};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::thread;
+use std::time::Duration;
+
+/// How many threads have come, and a way to wait until enough have.
+#[derive(Default)]
+struct Meeting {
+    here: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Meeting {
+    fn come(&self) {
+        *self.here.lock().unwrap() += 1;
+        self.changed.notify_all();
+    }
+
+    /// Whether so many have come before it takes far too long.
+    fn of(&self, count: usize) -> bool {
+        let here = self.here.lock().unwrap();
+        let late = self.changed.wait_timeout_while(here, Duration::from_secs(60), |here| *here < count).unwrap().1;
+        !late.timed_out()
+    }
+}
+
+/// What tests share with the plugin of this test, by the configuration's number.
+#[derive(Default)]
+struct Stage {
+    called: Meeting,
+    learned: Meeting,
+    /// How many learned values are alive.
+    alive: AtomicUsize,
+}
+
+static STAGES: Mutex<Vec<Arc<Stage>>> = Mutex::new(Vec::new());
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    stage: usize,
+    #[serde(default)]
+    word: String,
+}
+
+/// Does what the SQL says.
+struct Puppet {
+    stage: Arc<Stage>,
+    word: RwLock<Arc<str>>,
+}
+
+struct Learned {
+    text: String,
+    stage: Arc<Stage>,
+}
+
+impl Drop for Learned {
+    fn drop(&mut self) {
+        self.stage.alive.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl BlockingPlugin for Puppet {
+    type Config = Config;
+    type Statement = Learned;
+
+    fn new(_: &Host<'_>, config: Config) -> Result<Self, Error> {
+        let stage = STAGES.lock().unwrap().get(config.stage).cloned().ok_or("there is no such stage")?;
+        Ok(Puppet { stage, word: RwLock::new(config.word.into()) })
+    }
+
+    fn learn(&self, query: Query<'_>) -> Result<Learned, Error> {
+        let text = query.as_str_lossy().into_owned();
+        match text.as_str() {
+            "learn: panic" => panic!("learned too much"),
+            "learn: fail" => return Err(Error::new("not learned")),
+            _ => {}
+        }
+        self.stage.alive.fetch_add(1, Ordering::SeqCst);
+        self.stage.learned.come();
+        Ok(Learned { text, stage: Arc::clone(&self.stage) })
+    }
+
+    fn route(&self, input: Input<'_>, statement: Option<&Learned>) -> Output {
+        let Some(query) = input.query() else { return Output::skip() };
+        let text = query.as_str_lossy().into_owned();
+        if statement.is_some_and(|learned| learned.text != text) {
+            return Output::failed("what was learned is another statement's");
+        }
+        self.stage.called.come();
+        match text.split_once(": ") {
+            Some(("meet", count)) => match self.stage.called.of(count.parse().unwrap()) {
+                true => Output::skip(),
+                false => Output::failed("the others did not come"),
+            },
+            Some(("until learned", count)) => match self.stage.learned.of(count.parse().unwrap()) {
+                true => Output::skip(),
+                false => Output::failed("nothing was learned meanwhile"),
+            },
+            Some(("say", words)) => Refusal::new("P0001", words.repeat(1000)).into(),
+            Some(("panic", words)) => panic!("{words}"),
+            Some(("word", _)) => Refusal::new("P0001", self.word.read().unwrap().to_string()).into(),
+            _ if statement.is_none() => Output::failed("it was not learned"),
+            _ => Output::skip(),
+        }
+    }
+
+    fn client_connect(&self, client: Client<'_>) -> ClientAnswer {
+        self.stage.called.come();
+        match self.stage.called.of(2) {
+            true => ClientAnswer::accept(Accept::new().database(client.asked_user().repeat(1000))),
+            false => ClientAnswer::failed("the other did not come"),
+        }
+    }
+
+    fn server_connect(&self, server: Server<'_>) -> ServerAnswer {
+        self.stage.called.come();
+        match self.stage.called.of(2) {
+            true => ServerAnswer::first(First::new().session(server.database().repeat(1000))),
+            false => ServerAnswer::failed("the other did not come"),
+        }
+    }
+
+    fn reload(&self, _: &Host<'_>, config: Config) -> Result<(), Error> {
+        *self.word.write().unwrap() = config.word.into();
+        Ok(())
+    }
+}
+
+fn start() -> (BlockingRunner, Arc<Stage>, usize) {
+    let stage = Arc::new(Stage::default());
+    let number = {
+        let mut stages = STAGES.lock().unwrap();
+        stages.push(Arc::clone(&stage));
+        stages.len() - 1
+    };
+    let runner = BlockingRunner::start::<Puppet>(&format!(r#"{{"stage": {number}, "word": "first"}}"#)).unwrap();
+    (runner, stage, number)
+}
+
+fn said(runner: &BlockingRunner, request: &Request) -> String {
+    match runner.route(request) {
+        Ok(Output::Error(refusal)) => refusal.message().to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn several_threads_are_in_it_at_a_time() {
+    let (runner, ..) = start();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(runner.route(&Request::new("meet: 4")), Ok(Output::skip())));
+        }
+    });
+}
+
+#[test]
+fn statements_are_learned_forgotten_and_read_again_while_a_call_waits() {
+    let (runner, stage, number) = start();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| runner.route(&Request::new("until learned: 3")));
+        assert!(stage.called.of(1));
+        let other = Request::new("SELECT 1").id(77);
+        runner.learn(&other).unwrap();
+        runner.forget(&other);
+        runner.reload(&format!(r#"{{"stage": {number}, "word": "second"}}"#)).unwrap();
+        assert_eq!(said(&runner, &Request::new("word: ?").id(78)), "second");
+        assert_eq!(waiting.join().unwrap(), Ok(Output::skip()));
+    });
+}
+
+#[test]
+fn many_threads_ask_while_statements_are_learned_and_forgotten() {
+    const THREADS: u64 = 6;
+    const STATEMENTS: u64 = 24;
+    let (runner, stage, _) = start();
+    let requests: Vec<Request> = (0..STATEMENTS).map(|id| Request::new(format!("SELECT {id}")).id(id + 1)).collect();
+    let over = AtomicBool::new(false);
+    let forgotten = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let askers: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (runner, requests) = (&runner, &requests);
+                scope.spawn(move || {
+                    let mut random = thread + 1;
+                    for _ in 0..3000 {
+                        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                        let request = &requests[(random >> 33) as usize % requests.len()];
+                        assert_eq!(runner.route(request), Ok(Output::skip()));
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for request in &requests {
+                    runner.forget(request);
+                    forgotten.fetch_add(1, Ordering::Relaxed);
+                    thread::yield_now();
+                }
+            }
+        });
+        let ended: Vec<_> = askers.into_iter().map(|asker| asker.join()).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok), "{ended:?}");
+    });
+    assert!(forgotten.into_inner() > 0);
+    for request in &requests {
+        runner.forget(request);
+    }
+    assert_eq!(stage.alive.load(Ordering::SeqCst), 0, "what is forgotten is dropped");
+    runner.learn(&requests[0]).unwrap();
+    drop(runner);
+    assert_eq!(stage.alive.load(Ordering::SeqCst), 0, "what is still known is dropped with the plugin");
+}
+
+#[test]
+fn a_statement_that_is_forgotten_while_a_call_reads_it_lives_as_long_as_the_call() {
+    // The host keeps it that long anyway; nothing may depend on that.
+    let (runner, stage, number) = start();
+    drop(runner);
+    let exports = Exports::of_blocking::<Puppet>();
+    let raw = Raw::create(exports, &format!(r#"{{"stage": {number}}}"#));
+    let request = Request::new("until learned: 2").id(9);
+    assert_eq!(raw.learn(&request), sys::OK);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| raw.route(&request, 64 << 10).0);
+        assert!(stage.called.of(1));
+        raw.forget(9);
+        assert_eq!(stage.alive.load(Ordering::SeqCst), 1);
+        assert_eq!(raw.learn(&Request::new("SELECT 1").id(10)), sys::OK);
+        assert_eq!(waiting.join().unwrap(), sys::SKIP);
+    });
+    assert_eq!(stage.alive.load(Ordering::SeqCst), 1, "only the other one is left");
+}
+
+#[test]
+fn answers_that_do_not_fit_are_each_callers_own() {
+    let (mut runner, ..) = start();
+    runner.set_capacity(size_of::<sys::Output>() + 64);
+    let runner = &runner;
+    thread::scope(|scope| {
+        for thread in 0..6 {
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let words = format!("{thread}.{round} ");
+                    let request = Request::new(format!("say: {words}")).id(1000 * thread + round);
+                    assert_eq!(said(runner, &request), words.repeat(1000));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn logins_and_server_connections_wait_side_by_side_too() {
+    let (mut runner, ..) = start();
+    runner.set_capacity(size_of::<sys::Output>());
+    let runner = &runner;
+    thread::scope(|scope| {
+        let client = scope.spawn(|| runner.client_connect(&ClientRequest::new("ann", "app")));
+        let server = scope.spawn(|| runner.server_connect(&ServerRequest::new().database("shop", "app")));
+        let accepted = ClientAnswer::accept(Accept::new().database("ann".repeat(1000)));
+        assert_eq!(client.join().unwrap(), Ok(accepted));
+        assert_eq!(server.join().unwrap(), Ok(ServerAnswer::first(First::new().session("shop".repeat(1000)))));
+    });
+}
+
+#[test]
+fn a_panic_is_its_own_calls_failure() {
+    let (runner, ..) = start();
+    let runner = &runner;
+    thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            scope.spawn(move || {
+                for round in 0..100_u64 {
+                    let id = 1000 * thread + round;
+                    let failed = runner.route(&Request::new(format!("panic: no {id}")).id(id)).unwrap_err();
+                    assert_eq!(failed.status, sys::PANICKED);
+                    assert!(failed.message.starts_with(&format!("no {id} (at ")), "{failed}");
+                    assert_eq!(runner.route(&Request::new("SELECT 1").id(9999)), Ok(Output::skip()));
+                }
+            });
+        }
+    });
+    let failed = runner.learn(&Request::new("learn: panic").id(99_998)).unwrap_err();
+    assert_eq!(failed.status, sys::PANICKED);
+    let failed = runner.learn(&Request::new("learn: fail").id(99_998));
+    assert_eq!(failed, Err(Failure { status: sys::FAILED, message: "not learned".to_owned() }));
+    assert_eq!(runner.route(&Request::new("SELECT 2").id(99_999)), Ok(Output::skip()));
+}
+
+#[test]
+fn what_a_statement_was_before_is_not_known_after_it_could_not_be_learned_anew() {
+    let (_, _, number) = start();
+    let raw = Raw::create(Exports::of_blocking::<Puppet>(), &format!(r#"{{"stage": {number}}}"#));
+    assert_eq!(raw.learn(&Request::new("SELECT 1").id(5)), sys::OK);
+    assert_eq!(raw.learn(&Request::new("learn: fail").id(5)), sys::FAILED);
+    assert_eq!(raw.route(&Request::new("SELECT 1").id(5), 4096).0, sys::FAILED);
+}
+
+#[test]
+fn an_answer_is_fetched_once_under_its_number_on_any_thread() {
+    let (_, _, number) = start();
+    let raw = Raw::create(Exports::of_blocking::<Puppet>(), &format!(r#"{{"stage": {number}}}"#));
+    let ask = |words: &str| raw.route(&Request::new(format!("say: {words}")), size_of::<sys::Output>());
+    let (first, first_number) = ask("a");
+    let (second, second_number) = thread::scope(|scope| scope.spawn(|| ask("b")).join().unwrap());
+    assert_eq!((first, second), (sys::NEEDS_SPACE, sys::NEEDS_SPACE));
+    assert_ne!(first_number, second_number);
+    // Too small once more: it waits on, under a number.
+    let (status, again) = raw.fetch(first_number, size_of::<sys::Output>());
+    assert_eq!(status, sys::NEEDS_SPACE);
+    assert_eq!(raw.fetch(second_number, 4096), (sys::ERROR, 0), "the number is not part of the answer");
+    assert_eq!(raw.fetch(again, 4096).0, sys::ERROR);
+    for number in [first_number, second_number, again, 0, u64::MAX] {
+        assert_eq!(raw.fetch(number, 4096).0, sys::BAD_INPUT);
+    }
+}
+
+/// The bare functions, called as they are.
+struct Raw {
+    exports: Exports,
+    state: *mut std::ffi::c_void,
+}
+
+// SAFETY: the state is that of a plugin that may be called by several threads.
+unsafe impl Sync for Raw {}
+
+impl Raw {
+    fn create(exports: Exports, config: &str) -> Raw {
+        let mut frame = FrameBuffer::zeroed(size_of::<sys::CreateInput>() + config.len());
+        let at = size_of::<sys::CreateInput>();
+        let bytes = frame.bytes_mut();
+        bytes[at..].copy_from_slice(config.as_bytes());
+        bytes[..4].copy_from_slice(&(at as u32).to_ne_bytes());
+        let field = std::mem::offset_of!(sys::CreateInput, config);
+        bytes[field..field + 4].copy_from_slice(&(at as u32).to_ne_bytes());
+        bytes[field + 4..field + 8].copy_from_slice(&(config.len() as u32).to_ne_bytes());
+        let mut output = Raw::output(4096);
+        let mut state = std::ptr::null_mut();
+        // SAFETY: two frames with their lengths, and a place for the state.
+        let status = unsafe {
+            let (input, out) = (frame.bytes().as_ptr().cast(), output.bytes_mut().as_mut_ptr().cast());
+            (exports.create)(input, frame.len() as u32, out, 4096, &mut state)
+        };
+        assert_eq!(status, sys::OK);
+        Raw { exports, state }
+    }
+
+    fn output(capacity: usize) -> FrameBuffer {
+        let mut frame = FrameBuffer::zeroed(capacity);
+        frame.bytes_mut()[..4].copy_from_slice(&(size_of::<sys::Output>() as u32).to_ne_bytes());
+        frame
+    }
+
+    fn cookie(frame: &FrameBuffer) -> u64 {
+        let at = std::mem::offset_of!(sys::Output, cookie);
+        u64::from_ne_bytes(*frame.bytes()[at..].first_chunk().unwrap())
+    }
+
+    fn learn(&self, request: &Request) -> sys::Status {
+        let (input, mut output) = (request.learn_frame(), Raw::output(4096));
+        // SAFETY: `state` came from this plugin, and both frames have their lengths.
+        unsafe {
+            let (input, length) = (input.bytes().as_ptr().cast(), input.len() as u32);
+            self.exports.learn_statement.unwrap()(
+                self.state,
+                input,
+                length,
+                output.bytes_mut().as_mut_ptr().cast(),
+                4096,
+            )
+        }
+    }
+
+    fn forget(&self, id: u64) {
+        // SAFETY: `state` came from this plugin.
+        unsafe { self.exports.forget_statement.unwrap()(self.state, id) };
+    }
+
+    /// The status, and the output's cookie.
+    fn route(&self, request: &Request, capacity: usize) -> (sys::Status, u64) {
+        let (input, mut output) = (request.frame(), Raw::output(capacity));
+        // SAFETY: as in `learn`.
+        let status = unsafe {
+            let (input, length) = (input.bytes().as_ptr().cast(), input.len() as u32);
+            let out = output.bytes_mut().as_mut_ptr().cast();
+            self.exports.route_query.unwrap()(self.state, input, length, out, capacity as u32)
+        };
+        (status, Raw::cookie(&output))
+    }
+
+    fn fetch(&self, number: u64, capacity: usize) -> (sys::Status, u64) {
+        let mut output = Raw::output(capacity);
+        let at = std::mem::offset_of!(sys::Output, cookie);
+        output.bytes_mut()[at..at + 8].copy_from_slice(&number.to_ne_bytes());
+        // SAFETY: as in `learn`.
+        let status = unsafe {
+            let out = output.bytes_mut().as_mut_ptr().cast();
+            self.exports.fetch_output.unwrap()(self.state, out, capacity as u32)
+        };
+        (status, Raw::cookie(&output))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: `state` came from this plugin and is not used again.
+        unsafe { (self.exports.destroy)(self.state) };
+    }
+}
