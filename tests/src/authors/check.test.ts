@@ -142,6 +142,37 @@ describe("a mistake is found", () => {
   });
 });
 
+describe("a plugin that may wait is asked by several threads", () => {
+  const waiting = (mistake: string): string =>
+    compilePlugin(fileURLToPath(new URL("fixtures/waiting.c", import.meta.url)), { MISTAKE: mistake });
+
+  test("and passes", async () => {
+    const { code, out, err } = await check(waiting("NONE"));
+    expect(out).toMatch(/handshake +ok .* asks for blocking/);
+    expect(out).toMatch(/threads +ok +\d{3,} calls/);
+    expect(`${out}${err}`).toContain("It keeps the contract.");
+    expect(code).toBe(0);
+  });
+
+  test.each([
+    ["ONE_BUFFER", /threads +FAILED.*\n.*asked about .* beside others it answered ".*[0-9a-f]+, which has \d+ bytes.*, alone ".*which has/],
+    [
+      "ONE_ANSWER",
+      /threads +FAILED.*\n.*with \d+ bytes for its answer: asked about .* beside others it answered ".*which has \d+ bytes.*, alone ".*which has/,
+    ],
+    [
+      "DROPS_COOKIE",
+      /space +FAILED.*\n.*pooler_fetch_output failed \(POOLER_FAILED: no answer with this number is kept\): it is given in out->cookie/,
+    ],
+    ["FOLLOWS_ENDS", /handshake +FAILED\n.*it is blocking \(POOLER_CAP_BLOCKING\) and has query_end, which cannot wait/],
+    ["OLD_HOSTS", /handshake +FAILED\n.*it is blocking \(POOLER_CAP_BLOCKING\) and has a min_host_minor of 0/],
+  ])("%s is found", async (mistake, message) => {
+    const { code, out } = await check(waiting(mistake), "--only", "space", "threads");
+    expect(out).toMatch(message);
+    expect(code).toBe(1);
+  });
+});
+
 test.runIf(process.platform === "linux").each([
   ["USES_WHAT_IT_FREED", /sanitizers +FAILED.*\n.*it crashed its process[\s\S]*heap-use-after-free[\s\S]*make_a_mistake/],
   ["SHIFTS_TOO_FAR", /sanitizers +FAILED.*\n.*it crashed its process[\s\S]*shift exponent 3[23] is too large/],
@@ -210,6 +241,23 @@ describe("a module in JavaScript", () => {
     expect(code).toBe(0);
   });
 
+  test("with every hook passes, and is asked all of them", async () => {
+    const file = plugin(`
+      route: () => ({ verdict: "skip", showRows: true, cookie: 7 }),
+      clientConnect: ({ peerName }) => peerName === null ? undefined : { verdict: "accept", serverUser: peerName || "nobody" },
+      clientDisconnect: () => {},
+      serverConnect: ({ role }) => ({ verdict: "accept", sql: role === "primary" ? "SET ROLE a" : "SET ROLE b", onceSql: "SELECT 1" }),
+      queryEnd: () => {},
+      resultRow: ({ values }) => values.length === 0 ? "drop" : "keep",
+      reload: () => {},
+    `);
+    const { code, out } = await check(file);
+    expect(out).toMatch(/hooks route_query, client_connect, client_disconnect, server_connect, query_end, result_row, reload/);
+    expect(out).toMatch(/other hooks +ok +\d{2,} calls/);
+    expect(out).toContain("It keeps the contract.");
+    expect(code).toBe(0);
+  });
+
   test.each([
     ["throws", "route: ({ parameters }) => parameters[0].text.length", /alone: TypeError: Cannot read/],
     ["answers nonsense", 'route: () => ({ verdict: "no" })', /its answer is malformed: verdict is "no", which is none/],
@@ -226,8 +274,31 @@ describe("a module in JavaScript", () => {
       /its module cannot be loaded: Cannot find package 'nowhere-at-all'/,
     ],
     ["is none", "}); export const x = ({", /handshake +FAILED/],
+    [
+      "lets nobody in",
+      'clientConnect: ({ askedUser }) => ({ verdict: "accept", user: askedUser })',
+      /client_connect told of a client whose names are empty: user is empty/,
+    ],
+    ["lets in late", "clientConnect: async () => undefined", /client_connect told of a client: .*it is a promise/],
+    [
+      "counts on what a server reports",
+      "serverConnect: ({ parameters }) => { parameters.get('TimeZone').trim(); }",
+      /server_connect told of a replica: TypeError: Cannot read|server_connect told of a server that reports nothing: TypeError: Cannot read/,
+    ],
+    [
+      "counts on a good end",
+      "queryEnd: ({ commandTag }) => { commandTag.length; }",
+      /query_end told of a statement that failed: TypeError: Cannot read/,
+    ],
+    ["mourns", "clientDisconnect: () => nobody", /client_disconnect told of a client: ReferenceError: nobody is not defined/],
+    [
+      "loses values",
+      'route: () => ({ verdict: "skip", showRows: true }), resultRow: () => ["one"]',
+      /result_row told of a row with texts: .*3/,
+    ],
+    ["refuses what it has", 'reload: () => { throw new Error("never"); }', /it refused the configuration that it has: Error: never/],
   ])("that %s is found", async (_, body, message) => {
-    const { out, code } = await check(plugin(body), "--timeout", "2");
+    const { out, code } = await check(plugin(body), "--timeout", "2", "--only", "questions", "other hooks");
     expect(out).toMatch(message);
     expect(code).toBe(1);
   });

@@ -36,7 +36,7 @@ for (const [index, each] of batteryOf(plugin, job.statements).entries()) {
   if (index < job.from || job.only?.includes(each.group) === false) continue;
   report({ kind: "case", index, group: each.group, title: each.title });
   try {
-    each.run(context);
+    await each.run(context);
   } catch (cause) {
     if (!(cause instanceof Breach)) throw cause;
     report({ kind: "breach", problem: cause.problem, message: cause.message });

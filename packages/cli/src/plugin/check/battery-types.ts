@@ -12,6 +12,7 @@ export const groups = [
   "space",
   "damaged frames",
   "later versions",
+  "threads",
   "memory",
 ] as const;
 export type Group = (typeof groups)[number];
@@ -20,8 +21,8 @@ export interface BatteryCase {
   readonly group: Group;
   /** "asked about SELECT 1". */
   readonly title: string;
-  /** Throws a Breach. */
-  run(context: CaseContext): void;
+  /** Throws a Breach, or rejects with one. */
+  run(context: CaseContext): void | Promise<void>;
 }
 
 export interface CaseContext {
@@ -36,6 +37,6 @@ export interface CaseContext {
   note(text: string): void;
   /** With an id that stays the same for the text; facts as far as the plugin wants them. */
   statement(sql: string | Buffer): StatementSpec;
-  /** A state that lives as long as `use` runs. */
+  /** A state that lives as long as `use` runs, or until what it returned has settled. */
   withState<T>(use: (state: bigint) => T, config?: string): T;
 }

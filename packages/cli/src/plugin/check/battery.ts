@@ -13,6 +13,7 @@ import { hookCases } from "./cases-hooks.js";
 import { learnCases } from "./cases-learn.js";
 import { questionCases } from "./cases-questions.js";
 import { spaceCases } from "./cases-space.js";
+import { threadCases } from "./cases-threads.js";
 import type { StatementSpec } from "./frame-builder.js";
 import { buildCreateInput } from "./frame-builder.js";
 import type { PluginUnderCheck } from "./plugin-under-check.js";
@@ -21,7 +22,9 @@ import { statementOf, statementTexts } from "./questions.js";
 /** `statements`: of the author's own, beside those of the battery. */
 export function batteryOf(plugin: PluginUnderCheck, statements: readonly string[]): readonly BatteryCase[] {
   const handshake = handshakeCases();
-  if ((plugin.info.hooks & constants.POOLER_HOOK_ROUTE_QUERY) === 0) return [...handshake, ...createCases(), ...hookCases(plugin)];
+  if ((plugin.info.hooks & constants.POOLER_HOOK_ROUTE_QUERY) === 0) {
+    return [...handshake, ...createCases(), ...hookCases(plugin), ...threadCases(plugin)];
+  }
   return [
     ...handshake,
     ...createCases(),
@@ -32,6 +35,7 @@ export function batteryOf(plugin: PluginUnderCheck, statements: readonly string[
     ...(plugin.info.sdk === "javascript" ? [] : damageCases(plugin)),
     ...growthCases(),
     ...hookCases(plugin),
+    ...threadCases(plugin),
   ];
 }
 
@@ -69,10 +73,14 @@ export function createCaseContext({ plugin, config, parser, statements, note }: 
     withState(use, ownConfig = config) {
       const { answer, state } = plugin.create(buildCreateInput(ownConfig, parser.grammar).bytes, { wellFormed: true });
       if (state === null) throw breach(`pooler_create refused the configuration ${ownConfig}: ${answer.message ?? answer.digest}`);
+      let isLate = false;
       try {
-        return use(state);
+        const used = use(state);
+        if (!(used instanceof Promise)) return used;
+        isLate = true;
+        return used.finally(() => plugin.destroy(state)) as typeof used;
       } finally {
-        plugin.destroy(state);
+        if (!isLate) plugin.destroy(state);
       }
     },
   };

@@ -3,6 +3,7 @@ import { constants } from "@pooler/plugin-abi";
 import type { BatteryCase, CaseContext } from "./battery-types.js";
 import { breach } from "./breach.js";
 import { damageCasesOf, lengthOf } from "./cases-damage.js";
+import { scriptBugs } from "./cases-questions.js";
 import { buildCreateInput } from "./frame-builder.js";
 import { type HookQuestion, hookHeads, hookQuestions, rowsAreWanted } from "./hook-questions.js";
 import type { Answer } from "./judge-answer.js";
@@ -24,6 +25,7 @@ export function hookCases(plugin: PluginUnderCheck): readonly BatteryCase[] {
         run: (context) =>
           context.withState((state) => {
             for (const { status, message } of ask(context, hook, state, question)) {
+              if (status === constants.POOLER_FAILED && scriptBugs.test(message ?? "")) throw breach(message ?? "");
               // A configuration may be refused; a failure in another hook is worth a word.
               if (status !== constants.POOLER_FAILED || hook === "reload") continue;
               // Nobody shows it rows that it did not ask for.
@@ -43,15 +45,20 @@ export function hookCases(plugin: PluginUnderCheck): readonly BatteryCase[] {
         },
       }),
     ),
-    ...damageCasesOf(`${hook} called`, hookHeads[hook], (context, state) => {
-      const [question] = hookQuestions(hook);
-      const [frame] = question?.frames(context, state) ?? [];
-      if (frame === undefined) throw new Error(`there is no question for ${hook}`);
-      const call = { wellFormed: false, columns: null, headBytes: hookHeads[hook] };
-      return { whole: frame(0), ask: (bytes, length) => plugin.hook(hook, state, bytes, { ...call, ...lengthOf(length) }) };
-    }),
+    // The pooler's own code reads the frames of a script.
+    ...(plugin.info.sdk === "javascript" ? [] : damageCasesOfHook(plugin, hook)),
     ...[8, 64].map((growth) => growthCase(hook, growth)),
   ]);
+}
+
+function damageCasesOfHook(plugin: PluginUnderCheck, hook: SideHook): readonly BatteryCase[] {
+  return damageCasesOf(`${hook} called`, hookHeads[hook], (context, state) => {
+    const [question] = hookQuestions(hook);
+    const [frame] = question?.frames(context, state) ?? [];
+    if (frame === undefined) throw new Error(`there is no question for ${hook}`);
+    const call = { wellFormed: false, columns: null, headBytes: hookHeads[hook] };
+    return { whole: frame(0), ask: (bytes, length) => plugin.hook(hook, state, bytes, { ...call, ...lengthOf(length) }) };
+  });
 }
 
 /** When another plugin refuses a configuration, this one is called with what it had, and must take it. */
@@ -100,7 +107,8 @@ function ask(
       wellFormed: true,
       columns: question.columns ?? null,
       headBytes: hookHeads[hook],
-      outputGrowth: growth,
+      // The pooler's own code writes the output of a script.
+      outputGrowth: context.plugin.info.sdk === "javascript" ? 0 : growth,
       ...(capacity === undefined ? {} : { capacity }),
     }),
   );

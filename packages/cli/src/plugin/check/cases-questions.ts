@@ -17,7 +17,7 @@ const mainTexts = [
 const textsWithLargeParameters = mainTexts.slice(1, 3);
 
 /** What a script did not mean to throw; a plain Error may be its way to say that it cannot do its work. */
-const bugs = /^(?:its answer is malformed|TypeError|RangeError|ReferenceError|SyntaxError)\b/;
+export const scriptBugs = /^(?:its answer is malformed|TypeError|RangeError|ReferenceError|SyntaxError)\b/;
 
 /** `texts`: the author's, and those of the battery. */
 export function questionCases(texts: readonly string[]): readonly BatteryCase[] {
@@ -86,7 +86,7 @@ function askMain(context: CaseContext, change: (input: InputSpec) => InputSpec, 
 function ask(context: CaseContext, asker: Asker, input: InputSpec, title: string): void {
   try {
     const { status, message } = asker.ask(input);
-    if (status === constants.POOLER_FAILED && bugs.test(message ?? "")) throw breach(message ?? "");
+    if (status === constants.POOLER_FAILED && scriptBugs.test(message ?? "")) throw breach(message ?? "");
     if (status === constants.POOLER_FAILED) context.note(`it failed (POOLER_FAILED), asked ${title}: ${message ?? ""}`);
   } catch (cause) {
     throw cause instanceof Breach ? cause.at(title) : cause;

@@ -107,6 +107,15 @@ export function judgeNeeded(out: OutputFrame, hasFetch: boolean): number {
   return needed;
 }
 
+/** What was fetched; a Breach when that failed. */
+export function judgeFetched(status: number, out: OutputFrame): void {
+  if (status >= 0 || status === constants.POOLER_NEEDS_SPACE) return;
+  const message = out.textOfFailure("message") ?? "";
+  throw breach(
+    `pooler_fetch_output failed (${failures[status] ?? status}${message === "" ? "" : `: ${message}`}): it is given in out->cookie what the call that answered POOLER_NEEDS_SPACE put there`,
+  );
+}
+
 const outputReferences = (["sqlstate", "message", "detail", "hint", "sql", "parameters", "columns", "values", "command_tag"] as const).map(
   (field) => ({ field, at: structs.pooler_output.fields[field] }),
 );

@@ -4,11 +4,15 @@
 import { native, OutputFrame, type PluginInfo, readPluginInfo } from "@pooler/core/plugin-tools";
 import { constants, structs } from "@pooler/plugin-abi";
 import { breach } from "./breach.js";
+import { type CallsAtOnce, createCallsAtOnce, type ReturnedCall, type ThreadedCall } from "./calls-at-once.js";
 import { createGuardedMemory, type GuardedMemory } from "./guarded-memory.js";
-import { type Answer, type Expectations, judgeDone, judgeGrownOutput, judgeNeeded, judgeRoute } from "./judge-answer.js";
+import { type Answer, type Expectations, judgeDone, judgeFetched, judgeGrownOutput, judgeNeeded, judgeRoute } from "./judge-answer.js";
 import { type HookExpectations, judgeHook, type SideHook, sideHooks } from "./judge-hook.js";
 
-type NativeCall = (...args: readonly unknown[]) => unknown;
+type NativeCall = ((...args: readonly unknown[]) => unknown) & {
+  /** On another thread, as koffi does it; a script has none. */
+  readonly async?: ThreadedCall;
+};
 
 export interface PluginUnderCheck {
   readonly info: PluginInfo;
@@ -23,8 +27,25 @@ export interface PluginUnderCheck {
   forget(state: bigint, statementId: number): void;
   /** A hook beside the route; only one that the plugin has. */
   hook(hook: SideHook, state: bigint, frame: Buffer, call: CallOptions & HookExpectations): Answer;
+  /** May wait, and be called by several threads at a time. */
+  readonly mayWait: boolean;
+  /**
+   * Calls on as many threads of a plugin that may wait, about well-formed frames; `meanwhile` runs on this one when they have begun. At
+   * most eight.
+   */
+  atOnce(state: bigint, calls: readonly WaitingCall[], meanwhile?: () => void): Promise<readonly Answer[]>;
   /** The bare functions, for counting what they allocate. */
   readonly bare: BareCalls;
+}
+
+/** A call that may wait, and how its answer is judged. */
+export interface WaitingCall {
+  readonly hook: "route_query" | "client_connect" | "server_connect";
+  readonly frame: Buffer;
+  /** Of the output; the pooler's own by default. */
+  readonly capacity?: number;
+  /** For pooler_route_query. */
+  readonly expectations?: Expectations;
 }
 
 export interface BareCalls {
@@ -103,11 +124,15 @@ class Opened implements PluginUnderCheck {
   readonly #bound = new Map<string, NativeCall>();
   readonly #announce: (symbol: string) => void;
   readonly #memory: GuardedMemory = createGuardedMemory();
+  readonly mayWait: boolean;
+  /** Made when it is first needed: it has much memory. */
+  #atOnce: CallsAtOnce | null = null;
 
   constructor(calls: Calls, announce: (symbol: string) => void) {
     this.#announce = announce;
     this.#calls = calls;
     this.info = calls.info;
+    this.mayWait = (calls.info.capabilities & constants.POOLER_CAP_BLOCKING) !== 0;
     this.bare = this.#bareCalls();
   }
 
@@ -151,17 +176,47 @@ class Opened implements PluginUnderCheck {
     this.#call("pooler_forget_statement", state, statementId);
   }
 
+  async atOnce(state: bigint, calls: readonly WaitingCall[], meanwhile: () => void = () => {}): Promise<readonly Answer[]> {
+    this.#atOnce ??= createCallsAtOnce({
+      hasFetch: this.exports("pooler_fetch_output"),
+      begin: (symbol) => {
+        this.#announce(symbol);
+        const { async: begin } = this.#bind(symbol);
+        if (begin === undefined) throw new Error(`${symbol} cannot be called on another thread`);
+        return begin;
+      },
+      fetch: (...args) => Number(this.#call("pooler_fetch_output", ...args)),
+    });
+    const returned = await this.#atOnce.run(
+      state,
+      calls.map(({ hook, frame, capacity = usualOutput }) => ({ symbol: `pooler_${hook}`, frame, capacity })),
+      meanwhile,
+    );
+    return calls.map(({ hook, expectations }, index) => {
+      const { status, out } = returned[index] as ReturnedCall;
+      if (hook !== "route_query") return judgeHook(hook, status, out, { wellFormed: true });
+      if (expectations === undefined) throw new Error("an answer to a question is judged by something");
+      return judgeRoute(status, out, expectations);
+    });
+  }
+
   /** With what is fetched when there was too little space. */
   #answer(symbol: string, state: bigint, frame: Buffer, options: CallOptions): { readonly status: number; readonly out: OutputFrame } {
     const call = this.#withFrames(frame, options, (...args) => this.#call(symbol, state, ...args));
     if (call.status !== constants.POOLER_NEEDS_SPACE) return call;
     const needed = judgeNeeded(call.out, this.exports("pooler_fetch_output"));
-    const fetched = this.#withOutput((needed + 7) & ~7, options.outputGrowth ?? 0, (...args) =>
-      this.#call("pooler_fetch_output", state, ...args),
+    // One that may wait knows by it which of its answers is meant.
+    const cookie = this.mayWait ? (BigInt(call.out.cookieHigh) << 32n) | BigInt(call.out.cookieLow) : 0n;
+    const fetched = this.#withOutput(
+      (needed + 7) & ~7,
+      options.outputGrowth ?? 0,
+      (...args) => this.#call("pooler_fetch_output", state, ...args),
+      cookie,
     );
     if (fetched.status === constants.POOLER_NEEDS_SPACE) {
       throw breach(`pooler_fetch_output answered POOLER_NEEDS_SPACE again, with the ${needed} bytes that it wanted`);
     }
+    if (this.mayWait) judgeFetched(fetched.status, fetched.out);
     return fetched;
   }
 
@@ -203,6 +258,7 @@ class Opened implements PluginUnderCheck {
     capacity: number,
     growth: number,
     call: (output: bigint, capacity: number) => unknown,
+    cookie = 0n,
   ): { readonly status: number; readonly out: OutputFrame } {
     const output = this.#memory.placeOutput(capacity);
     const out = new OutputFrame(output.bytes.buffer as ArrayBuffer);
@@ -210,6 +266,7 @@ class Opened implements PluginUnderCheck {
     const size = smallestOutput + growth;
     output.bytes.fill(0, smallestOutput, size);
     output.bytes.writeUInt32LE(size);
+    output.bytes.writeBigUInt64LE(cookie, structs.pooler_output.fields.cookie);
     const status = Number(call(output.address, capacity));
     const trespass = this.#memory.trespass();
     if (trespass !== null) throw breach(trespass);

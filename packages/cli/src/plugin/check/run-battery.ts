@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { BatteryJob, BatteryReport, MemoryJob } from "./battery-job.js";
 import type { Group } from "./battery-types.js";
+import { threads } from "./calls-at-once.js";
 
 export interface Finding {
   readonly group: Group;
@@ -81,7 +82,7 @@ function runOnce(
 ): Promise<Run> {
   const flags = program === "memory-process.js" ? quietly : [];
   const child = spawn(process.execPath, [...flags, fileURLToPath(new URL(program, import.meta.url))], {
-    env: { ...process.env, ...sanitizer },
+    env: { ...process.env, UV_THREADPOOL_SIZE: String(threads), ...sanitizer },
     stdio: ["pipe", "ignore", "pipe", "pipe"],
   });
   const from = "from" in job ? job.from : 0;
