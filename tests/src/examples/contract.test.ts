@@ -18,7 +18,11 @@ const names = readdirSync(join(repository, "examples"), { withFileTypes: true })
   .map(({ name }) => name);
 
 /** What is not on every machine. */
-const here: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { "query-log": { file: join(folder, "queries.jsonl") } };
+const here: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  "query-log": { file: join(folder, "queries.jsonl") },
+  // Nobody listens there, which it learns at once.
+  "http-check": { url: "http://127.0.0.1:9/check" },
+};
 
 test.each(names)(
   "%s",
