@@ -5,7 +5,7 @@
 //                               └──────── while events come thick and fast, a few ms ────────────┘
 //
 // The way through Node's loop and back costs as much as a query. While one turn follows the other at once, a turn waits for further
-// events itself; timers and IPC are late by no more than a turn's length.
+// events itself; timers and IPC are late by no more than a turn and such a wait.
 //
 // A descriptor that is closed within a batch of events may come back in the same batch as another socket: each event carries
 // the generation that its descriptor had, and a stale one is dropped.
@@ -41,8 +41,12 @@ export interface Poller {
 const mostEvents = 256;
 /** Then Node's loop has its turn: timers and IPC must not starve. */
 const longestTurnMs = 4;
-/** How long a turn waits for the next event, and how soon a turn must follow the one before for that to be worth while. */
-const lingerMs = 1;
+/**
+ * How long a turn waits for the next event, and how soon a turn must follow the one before for that to be worth while. No shorter
+ * than the kernel's tick (4 ms where it ticks 250 times a second): an earlier end has to be set at the hardware's timer and
+ * taken back again, which costs a virtual machine more than all that JavaScript does for a query.
+ */
+const lingerMs = 5;
 
 export function createPoller(system: System, log: Logger): Poller {
   return new EpollPoller(system, log);
