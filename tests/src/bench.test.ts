@@ -7,7 +7,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 
-const benchMain = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "tools", "bench", "dist", "index.js");
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const benchMain = join(root, "tools", "bench", "dist", "index.js");
 const goneLimitMs = 20_000;
 const runLimitMs = 90_000;
 const tiny = ["--protocols", "simple", "--clients", "1", "--rounds", "1", "--seconds", "1", "--scale", "1"];
@@ -147,3 +148,11 @@ async function until(isDone: () => boolean): Promise<void> {
     await delay(50);
   }
 }
+
+test("what a query costs in JavaScript alone can be measured without servers", () => {
+  const { stdout, stderr } = spawnSync(process.execPath, [join(root, "packages", "core", "bench", "query.mjs"), "simple", "4", "400"], {
+    encoding: "utf8",
+  });
+  expect(stderr).toBe("");
+  expect(stdout).toMatch(/^simple, 4 clients: \d+ ns a query$/m);
+});

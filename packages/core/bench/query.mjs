@@ -1,4 +1,4 @@
-// What a query costs in JavaScript between two wires, without sockets: `pnpm build && node bench/query.mjs [simple|extended|prepared] [clients]`.
+// What a query costs in JavaScript between two wires, without sockets: `pnpm build && node bench/query.mjs [simple|extended|prepared] [clients] [queries of a round]`.
 // Sessions, pool and servers are the real ones; the wires are memory, and a server answers what pgbench -S would get.
 import { createSecretCache } from "../dist/auth/secret-cache.js";
 import { createClock } from "../dist/base/clock.js";
@@ -14,7 +14,7 @@ import { noSettings } from "../dist/session/settings.js";
 const protocols = process.argv[2] ? [process.argv[2]] : ["simple", "extended", "prepared"];
 const clients = Number(process.argv[3] ?? 16);
 const rounds = 7;
-const queriesPerRound = 200_000;
+const queriesPerRound = Number(process.argv[4] ?? 200_000);
 
 const message = (type, ...parts) => {
   const body = Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(`${part}\0`) : Buffer.from(part))));
@@ -129,6 +129,8 @@ const clock = createClock();
 const log = createSilentLogger();
 let lastServer = 0;
 const pools = {
+  hooks: null,
+  refusal: null,
   engine,
   clock,
   log,
@@ -149,8 +151,11 @@ const context = {
   engine,
   clock,
   log,
+  refusal: null,
   router: null,
   statements: null,
+  hooks: null,
+  clientHooks: null,
   ...createSessionScratch(config, new MessageMemory({ limit: () => config.limits.maxBufferedBytes, nowMs: () => clock.nowMs() })),
   passThroughKeys: new Map(),
   totals: { clientsAccepted: 0, clientsRefused: 0, loginFailures: 0, cancelsReceived: 0, cancelsSent: 0 },
