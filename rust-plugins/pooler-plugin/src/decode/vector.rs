@@ -36,9 +36,20 @@ fn parse(text: &str) -> Result<Vec<f32>, DecodeError> {
         if numbers.len() == MAX_DIMENSIONS {
             return Err(DecodeError::OutOfRange { wanted: WANTED });
         }
-        numbers.push(parse_float(ascii(WANTED, number.as_bytes())?, WANTED)?);
+        numbers.push(parse_number(ascii(WANTED, number.as_bytes())?)?);
     }
     Ok(numbers)
+}
+
+/// What is too small for a float is 0 to pgvector, which only minds what is too large. It also takes what strtof() takes beyond decimals
+/// (`0x10`), which nothing writes; here that is no number.
+fn parse_number(text: &str) -> Result<f32, DecodeError> {
+    match parse_float(text, WANTED) {
+        Err(DecodeError::OutOfRange { wanted }) => {
+            text.parse().ok().filter(|number: &f32| number.is_finite()).ok_or(DecodeError::OutOfRange { wanted })
+        }
+        other => other,
+    }
 }
 
 /// vector_recv: the number of dimensions, 16 unused bits, the numbers.

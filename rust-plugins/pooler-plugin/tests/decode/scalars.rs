@@ -182,6 +182,8 @@ fn vectors_read_in_both_formats() {
     let pgvector = 16_500;
     assert_eq!(text("[1,2.5,-3e2]", pgvector), Ok(Vector(vec![1.0, 2.5, -300.0])));
     assert_eq!(text(" [ 1 , 2 ] ", 0), Ok(Vector(vec![1.0, 2.0])));
+    assert_eq!(text("[1e-60,-1e-60]", 0), Ok(Vector(vec![0.0, 0.0])), "too small is 0");
+    assert_eq!(text::<Vector>("[1e60]", 0), Err(DecodeError::OutOfRange { wanted: "vector" }));
     let sent: Vec<u8> = [vec![0, 2, 0, 0], 1.0_f32.to_be_bytes().to_vec(), 2.5_f32.to_be_bytes().to_vec()].concat();
     assert_eq!(binary(&sent, pgvector), Ok(Vector(vec![1.0, 2.5])));
     assert_eq!(binary(&sent, 0), Ok(Vector(vec![1.0, 2.5])));
