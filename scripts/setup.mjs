@@ -7,7 +7,7 @@ import { delimiter, join } from "node:path";
 import { root, SetupError } from "./toolchain.mjs";
 
 /** Packages whose native library comes out of rust-plugins: packages/plugin-x is the crate pooler-x with the library x. */
-const pluginNames = ["read-write-split", "hash-sharding", "validator"];
+export const pluginNames = ["read-write-split", "hash-sharding", "validator"];
 
 const binDirectory = join(root, "node_modules", ".bin");
 
@@ -145,7 +145,8 @@ export async function buildPlugins(platform = null) {
     const crates = pluginNames.flatMap((name) => ["-p", `pooler-${name}`]);
     const format = "--message-format=json-render-diagnostics";
     const how = platform === null ? ["build"] : crossBuild(platform);
-    const { output } = await run("cargo", [...how, "--release", "--locked", format, ...crates], { cwd: directory, capture: true });
+    const env = { ...toolEnvironment, ...buildEnvironment(platform ?? platformName()) };
+    const { output } = await run("cargo", [...how, "--release", "--locked", format, ...crates], { cwd: directory, capture: true, env });
     const libraries = new Map();
     for (const line of output.split("\n").filter(Boolean)) {
       const message = JSON.parse(line);
@@ -172,6 +173,15 @@ function crossBuild(platform) {
   // A plugin is loaded by a process that has its C library already.
   const shared = platform.endsWith("-musl") ? ["--config", `target.${target}.rustflags=["-Ctarget-feature=-crt-static"]`] : [];
   return [verb, "--target", target, ...shared];
+}
+
+/** The oldest macOS, which is that of the builder's linker otherwise; and the zig that POOLER_ZIG names, for cargo-zigbuild. */
+function buildEnvironment(platform) {
+  const [zig, ...asModule] = (process.env.POOLER_ZIG ?? "").split(" ");
+  return {
+    ...(platform.startsWith("darwin") ? { MACOSX_DEPLOYMENT_TARGET: "11.0" } : {}),
+    ...(zig === "" ? {} : asModule.length === 0 ? { CARGO_ZIGBUILD_ZIG_PATH: zig } : { CARGO_ZIGBUILD_PYTHON_PATH: zig }),
+  };
 }
 
 /** Plugins that misbehave on purpose, and the reference plugins as tests load them. */

@@ -16,6 +16,9 @@ const logLimitMs = 15_000;
 const testsDirectory = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const cliMain = join(dirname(createRequire(import.meta.url).resolve("@pooler/cli/package.json")), "bin", "pooler.js");
 
+/** POOLER_TEST_NODE runs the pooler with another Node.js than the tests: of another C library, or of another machine under an emulator. */
+const testNode = process.env["POOLER_TEST_NODE"] ?? process.execPath;
+
 /** pooler.toml as an object; `listen` and `log` get what a test needs when it says nothing else. */
 export type PoolerToml = Readonly<Record<string, unknown>>;
 
@@ -116,7 +119,7 @@ async function launch(args: readonly string[], options: PoolerOptions): Promise<
   if (!existsSync(installed)) await symlink(join(testsDirectory, "node_modules"), installed);
   writeConfig(configFile, options.config);
 
-  const child = spawn(process.execPath, [cliMain, ...args, "--config", configFile], {
+  const child = spawn(testNode, [cliMain, ...args, "--config", configFile], {
     cwd: runDirectory.path,
     env: { ...process.env, NO_COLOR: "1", ...options.env },
     stdio: ["ignore", "pipe", "pipe"],

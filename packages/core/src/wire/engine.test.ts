@@ -26,6 +26,21 @@ test("where sockets do not work, streams take their place, and the log says why"
   expect(lines.join("")).toContain("the sockets engine does not work here: a test says so");
 });
 
+test.each(["darwin", "freebsd"])("on %s that is so, and the log names the system", (platform) => {
+  const own = Object.getOwnPropertyDescriptor(process, "platform") as PropertyDescriptor;
+  const { log, lines } = setup();
+  try {
+    Object.defineProperty(process, "platform", { ...own, value: platform });
+    expect(createWireEngine("auto", log).name).toBe("streams");
+    expect(() => createWireEngine("sockets", log)).toThrow(`it is made for Linux on x64 and arm64, not for ${platform} on ${process.arch}`);
+  } finally {
+    Object.defineProperty(process, "platform", own);
+  }
+  expect(lines.join("")).toMatch(
+    new RegExp(`"level":"info".*made for Linux on x64 and arm64, not for ${platform} on .*connections go through Node's streams`),
+  );
+});
+
 test("a bug in the sockets engine is not hidden behind streams", () => {
   const { log } = setup();
   const broken = (): never => {
