@@ -218,7 +218,6 @@ export class HostPool implements ServerOwner, RidingPool {
     this.paused = true;
     // As PgBouncer does: PAUSE is what comes before the server is stopped, which may wait for its clients.
     for (const server of [...this.idle]) server.close(null);
-    this.#riding?.soon();
   }
 
   resume(): void {

@@ -93,7 +93,7 @@ export class Riding implements CarriageOwner, Deferred {
   get room(): number {
     const { depth } = this.multiplex.config;
     let room = this.#pool.idle.length * depth;
-    for (const { closed, reserved, count } of this.#carriages) if (count === 0 || (!closed && !reserved)) room += depth - count;
+    for (const { closed, reserved, count, isEmpty } of this.#carriages) if (isEmpty || (!closed && !reserved)) room += depth - count;
     return room;
   }
 
@@ -176,7 +176,7 @@ export class Riding implements CarriageOwner, Deferred {
     const first = this.#pool.waiters.first;
     for (let i = this.#carriages.length - 1; i >= 0; i--) {
       const carriage = this.#carriages[i] as Carriage;
-      if (carriage.count > 0) continue;
+      if (!carriage.isEmpty) continue;
       const isNeeded = first !== null && !this.#pool.paused && this.#pool.wantedElsewhere === 0;
       if (isNeeded && !carriage.server.cancelling && !this.#pool.isSpent(carriage.server, nowMs)) carriage.reopen();
       else this.#release(carriage);
@@ -189,7 +189,7 @@ export class Riding implements CarriageOwner, Deferred {
     for (let first = waiters.first; first !== null; first = waiters.first) {
       if (!isRider(first)) {
         if (this.#pool.idle.length === 0) {
-          const empty = this.#carriages.find(({ count }) => count === 0);
+          const empty = this.#carriages.find(({ isEmpty }) => isEmpty);
           if (empty === undefined) return;
           this.#release(empty);
         }
@@ -197,11 +197,11 @@ export class Riding implements CarriageOwner, Deferred {
         if (waiters.first === first) return;
         continue;
       }
-      let carriage = this.#carriages.find((each) => each.count === 0 && each.takes(first, 1)) ?? null;
+      let carriage = this.#carriages.find((each) => each.isEmpty && each.takes(first, 1)) ?? null;
       if (carriage === null) {
         if (this.#pool.idle.length === 0) {
           // Others' settings: made anew on a server that is idle.
-          const empty = this.#carriages.find(({ count }) => count === 0);
+          const empty = this.#carriages.find(({ isEmpty }) => isEmpty);
           if (empty === undefined) return;
           this.#release(empty);
         }
@@ -213,6 +213,7 @@ export class Riding implements CarriageOwner, Deferred {
       }
       this.#board(carriage, first, nowMs);
     }
+    this.#releaseEmpty(nowMs); // nobody is left who needs them
   }
 
   #carriageOf(server: Server): Carriage {

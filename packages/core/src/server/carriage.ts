@@ -119,6 +119,11 @@ export class Carriage implements Lessee {
     return this.#riders.length - this.#head;
   }
 
+  /** Nothing is under way on the server. */
+  get isEmpty(): boolean {
+    return this.count === 0 && this.#preparing === null;
+  }
+
   get changesSettings(): boolean {
     return this.#preparing !== null;
   }
@@ -357,9 +362,7 @@ export class Carriage implements Lessee {
       this.flush();
     } else {
       // What is wrong shows when each of them makes its settings itself.
-      this.server.takeHiddenError();
       this.server.unknownState = true;
-      this.#startedAtMs = 0;
       const riders = this.#riders.slice(this.#head);
       this.#riders.length = 0;
       this.#head = 0;

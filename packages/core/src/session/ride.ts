@@ -65,7 +65,7 @@ function extendedKind(session: Session, batch: Batch, multiplex: Multiplex): Sta
   if (op.type === Frontend.DESCRIBE) {
     // A plugin may want to know what the client was told.
     if (op.statement !== null ? op.statement !== statement || session.context.router !== null : op.portal !== "") return null;
-    if (op.local !== null || !isAsSent(op)) return null;
+    if (!isAsSent(op)) return null;
     op = ops[++at] as Op;
   }
   if (op?.type !== Frontend.EXECUTE || op.portal !== "" || op.local !== null || readInt32(buffer, op.restStart) !== 0) return null;
@@ -82,12 +82,7 @@ function extendedKind(session: Session, batch: Batch, multiplex: Multiplex): Sta
 
 /** No plugin made something else of it. */
 function isAsSent(op: Op): boolean {
-  return (
-    op.local === null &&
-    op.rewritten === null &&
-    op.parameters === null &&
-    (op.statement === null || op.global === op.statement.info.global)
-  );
+  return op.local === null && op.rewritten === null;
 }
 
 function isWholeBind(session: Session, batch: Batch, op: Op): boolean {
