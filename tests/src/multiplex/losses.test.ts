@@ -10,6 +10,9 @@ import { cancel, errorText, lockQuery, type MultiplexRig, sharing, startMultiple
 
 const { parse, bind, execute, sync, query } = messages;
 
+/** Of this file's own: others run beside it, at the same server. */
+const key = 4723;
+
 let rig: MultiplexRig;
 let played: FakeServer;
 /** The test says what comes of each message. */
@@ -62,11 +65,11 @@ const insert = (id: number): string => `INSERT INTO lost_rows VALUES (${id}, 'x'
 
 /** The first client's statement waits for a lock; the others' are behind it on the same server. */
 async function behindALock(database: string, ...statements: string[]): Promise<{ all: WireClient[]; lock: { letGo(): Promise<void> } }> {
-  await rig.learn(database, lockQuery(1));
+  await rig.learn(database, lockQuery(key));
   const all = await clients(statements.length + 1, database);
-  const lock = await rig.lock(9);
-  all[0]?.send(query(lockQuery(9)));
-  await untilRunning(rig, lockQuery(9));
+  const lock = await rig.lock(key);
+  all[0]?.send(query(lockQuery(key)));
+  await untilRunning(rig, lockQuery(key));
   statements.forEach((sql, i) => {
     all[i + 1]?.send(query(sql));
   });
@@ -76,9 +79,7 @@ async function behindALock(database: string, ...statements: string[]): Promise<{
 
 async function killServers(): Promise<void> {
   const direct = await rig.direct();
-  await direct.query(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT 0 FROM pg_advisory%' AND state = 'active' AND pid <> pg_backend_pid()",
-  );
+  await direct.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = '${lockQuery(key)}' AND state = 'active'`);
 }
 
 describe("a server that breaks", () => {
@@ -231,13 +232,13 @@ describe("a statement that runs with others behind it", () => {
   });
 
   test("takes too long: those that read go to another server, before it ends", async () => {
-    await rig.learn("two", "SELECT 2 AS n", lockQuery(1));
+    await rig.learn("two", "SELECT 2 AS n", lockQuery(key));
     const [first, owner, second] = await clients(3, "two");
-    const lock = await rig.lock(9);
+    const lock = await rig.lock(key);
     await owner?.query("BEGIN");
     await owner?.query("SELECT 1");
-    first?.send(query(lockQuery(9)));
-    await untilRunning(rig, lockQuery(9));
+    first?.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     second?.send(query("SELECT 5 AS n"));
     await rig.untilInFlight("two", 2);
     await owner?.query("COMMIT");

@@ -9,6 +9,9 @@ import { lockQuery, type MultiplexRig, sharing, startMultiplexRig } from "./mult
 
 const { parse, bind, describe: describeMessage, execute, sync, flush, close, query } = messages;
 
+/** Of this file's own: others run beside it, at the same server. */
+const key = 4722;
+
 let rig: MultiplexRig;
 beforeAll(async () => {
   rig = await startMultiplexRig({
@@ -71,11 +74,11 @@ describe("a session", () => {
   });
 
   test("shares with those of the same user at the server only", async () => {
-    await rig.learn("users", lockQuery(1), "SELECT session_user");
-    const lock = await rig.lock(7);
+    await rig.learn("users", lockQuery(key), "SELECT session_user");
+    const lock = await rig.lock(key);
     const first = await rig.client("users");
-    first.send(query(lockQuery(7)));
-    await untilRunning(rig, lockQuery(7));
+    first.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     const other = await rig.client("users", { user: "other" });
     for (let i = 0; i < 3; i++) expect(await valueIn(other, "SELECT session_user")).toBe("other_rider");
     await lock.letGo();
@@ -169,17 +172,17 @@ describe("a function that is allowed", () => {
 
 describe("a client that leaves", () => {
   test("while its statement is alone on its server stops it", async () => {
-    await rig.learn("app", lockQuery(1));
-    const lock = await rig.lock(7);
+    await rig.learn("app", lockQuery(key));
+    const lock = await rig.lock(key);
     const client = await rig.client("app");
-    client.send(query(lockQuery(7)));
-    await untilRunning(rig, lockQuery(7));
+    client.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     client.reset();
     await client.closed;
     const direct = await rig.direct();
     // The lock is held still: nothing but a cancel request ends the statement.
     await until("the statement to be stopped", async () => {
-      const running = await valueIn(direct, `SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = '${lockQuery(7)}'`);
+      const running = await valueIn(direct, `SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = '${lockQuery(key)}'`);
       return running === "0";
     });
     await lock.letGo();

@@ -2,9 +2,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { messages, type WireClient } from "../harness/wire-client.js";
 import { shortly, untilRunning, valueIn } from "../protocol/rig.js";
-import { cancel, errorText, lockQuery, type MultiplexRig, sharing, startMultiplexRig } from "./multiplex-rig.js";
+import { cancel, errorText, lockQuery, type MultiplexRig, pidOf, sharing, startMultiplexRig } from "./multiplex-rig.js";
 
 const { parse, bind, describe: describeMessage, execute, sync, query } = messages;
+
+/** Of this file's own: others run beside it, at the same server. */
+const key = 4721;
 
 let rig: MultiplexRig;
 beforeAll(async () => {
@@ -40,9 +43,9 @@ const clients = (count: number, database = "app"): Promise<WireClient[]> =>
 /** Statements are sent one after the other while the first one is held up; the answers in short. */
 async function behindOneAnother(database: string, ...sent: Uint8Array[][]): Promise<string[]> {
   const [first, ...others] = await clients(sent.length + 1, database);
-  const lock = await rig.lock(7);
-  first?.send(query(lockQuery(7)));
-  await untilRunning(rig, lockQuery(7));
+  const lock = await rig.lock(key);
+  first?.send(query(lockQuery(key)));
+  await untilRunning(rig, lockQuery(key));
   others.forEach((client, i) => {
     client.send(...(sent[i] ?? []));
   });
@@ -54,7 +57,7 @@ async function behindOneAnother(database: string, ...sent: Uint8Array[][]): Prom
 
 describe("who shares a server", () => {
   test("gets its own answer, whatever the others asked", async () => {
-    await rig.learn("app", lockQuery(1), "SELECT word FROM shared_rows WHERE id = 1", "SELECT 1/0");
+    await rig.learn("app", lockQuery(key), "SELECT word FROM shared_rows WHERE id = 1", "SELECT 1/0");
     const before = await rig.counts("app");
     const answers = await behindOneAnother(
       "app",
@@ -72,7 +75,7 @@ describe("who shares a server", () => {
   });
 
   test("extended batches share, with unnamed and with named statements, and an error ends its own batch only", async () => {
-    await rig.learn("app", lockQuery(1), "SELECT $1::int + 1");
+    await rig.learn("app", lockQuery(key), "SELECT $1::int + 1");
     const named = await rig.client("app");
     named.send(parse({ name: "plus", text: "SELECT $1::int + 1" }), bind({ statement: "plus", values: ["1"] }), execute(), sync());
     await named.until("Z");
@@ -89,9 +92,9 @@ describe("who shares a server", () => {
       await named.until("Z");
     }
     const [first, second, third] = await clients(3);
-    const lock = await rig.lock(7);
-    first?.send(query(lockQuery(7)));
-    await untilRunning(rig, lockQuery(7));
+    const lock = await rig.lock(key);
+    first?.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     second?.send(...run("x"));
     third?.send(...run("41"));
     named.send(bind({ statement: "plus", values: ["99"] }), execute(), sync());
@@ -103,18 +106,15 @@ describe("who shares a server", () => {
   });
 
   test("a named statement that the server does not know is prepared in the same write", async () => {
-    await rig.learn("app", lockQuery(1), "SELECT $1::int + 1");
+    await rig.learn("app", lockQuery(key), "SELECT $1::int + 1");
     const [first, second] = await clients(2);
     second?.send(parse({ name: "again", text: "SELECT $1::int + 1" }), sync());
     await second?.until("Z");
     // The only server is another one from here on.
-    const direct = await rig.direct();
-    await direct.query(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres' AND datname = 'app' AND pid <> pg_backend_pid()",
-    );
-    const lock = await rig.lock(7);
-    first?.send(query(lockQuery(7)));
-    await untilRunning(rig, lockQuery(7));
+    await (await rig.direct()).query(`SELECT pg_terminate_backend(${await pidOf(second as WireClient)}, 5000)`);
+    const lock = await rig.lock(key);
+    first?.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     second?.send(bind({ statement: "again", values: ["1"] }), execute(), sync());
     await rig.untilInFlight("app", 2);
     await lock.letGo();
@@ -122,11 +122,11 @@ describe("who shares a server", () => {
   });
 
   test("no more than the depth says; the others wait for their turn", async () => {
-    await rig.learn("app", lockQuery(1), "SELECT 2 AS n");
+    await rig.learn("app", lockQuery(key), "SELECT 2 AS n");
     const [first, ...others] = await clients(8);
-    const lock = await rig.lock(7);
-    first?.send(query(lockQuery(7)));
-    await untilRunning(rig, lockQuery(7));
+    const lock = await rig.lock(key);
+    first?.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     others.forEach((client, i) => {
       client.send(query(`SELECT ${i} AS n`));
     });
@@ -138,7 +138,7 @@ describe("who shares a server", () => {
   });
 
   test("a transaction has its server for itself, and gets one though riders keep coming", async () => {
-    await rig.learn("app", lockQuery(1), "SELECT 2 AS n");
+    await rig.learn("app", lockQuery(key), "SELECT 2 AS n");
     const [owner, rider] = await clients(2);
     await owner?.query("BEGIN");
     await owner?.query("SELECT 1");
@@ -163,11 +163,11 @@ describe("who shares a server", () => {
   });
 
   test("who waits for a server for itself is not overtaken by those who come later", async () => {
-    await rig.learn("app", lockQuery(1), "SELECT 2 AS n");
+    await rig.learn("app", lockQuery(key), "SELECT 2 AS n");
     const [first, owner, rider] = await clients(3);
-    const lock = await rig.lock(7);
-    first?.send(query(lockQuery(7)));
-    await untilRunning(rig, lockQuery(7));
+    const lock = await rig.lock(key);
+    first?.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     owner?.send(query("BEGIN"));
     rider?.send(query("SELECT 5 AS n"));
     const admin = await rig.counts("app");
@@ -258,7 +258,7 @@ describe("who does not share", () => {
 describe("writes, where the configuration lets them share", () => {
   test("each takes effect by itself", async () => {
     const update = (id: string): string => `UPDATE shared_rows SET word = 'new' WHERE id = ${id}`;
-    await rig.learn("writes", lockQuery(1), update("0 / 1"));
+    await rig.learn("writes", lockQuery(key), update("0 / 1"));
     const answers = await behindOneAnother("writes", [query(update("91 / 1"))], [query(update("92 / 0"))], [query(update("93 / 1"))]);
     expect(answers).toEqual(["C(UPDATE 1) Z(I)", "E(22012 division by zero) Z(I)", "C(UPDATE 1) Z(I)"]);
     expect(await valueIn(await rig.direct(), "SELECT string_agg(id::text, ' ' ORDER BY id) FROM shared_rows WHERE word = 'new'")).toBe(
@@ -281,11 +281,11 @@ describe("cancel requests", () => {
   });
 
   test("a statement that is alone on its server is stopped", async () => {
-    await rig.learn("app", lockQuery(1));
+    await rig.learn("app", lockQuery(key));
     const client = await rig.client("app");
-    const lock = await rig.lock(7);
-    client.send(query(lockQuery(7)));
-    await untilRunning(rig, lockQuery(7));
+    const lock = await rig.lock(key);
+    client.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     await cancel(rig, client);
     expect(errorText(await client.until("Z"))).toBe("57014 canceling statement due to user request");
     await lock.letGo();
@@ -295,11 +295,11 @@ describe("cancel requests", () => {
 
 describe("clients that leave", () => {
   test("in flight: nobody else's answer is touched", async () => {
-    await rig.learn("app", lockQuery(1), "SELECT 2 AS n");
+    await rig.learn("app", lockQuery(key), "SELECT 2 AS n");
     const [first, second, third] = await clients(3);
-    const lock = await rig.lock(7);
-    first?.send(query(lockQuery(7)));
-    await untilRunning(rig, lockQuery(7));
+    const lock = await rig.lock(key);
+    first?.send(query(lockQuery(key)));
+    await untilRunning(rig, lockQuery(key));
     second?.send(query("SELECT 5 AS n"));
     third?.send(query("SELECT 6 AS n"));
     await rig.untilInFlight("app", 3);
