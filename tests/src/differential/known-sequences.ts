@@ -108,6 +108,37 @@ export const knownSequences: readonly KnownSequence[] = [
     ],
   },
   {
+    title: "the end of a transaction that has failed without a server, and what follows in the same string",
+    sequence: [
+      [["Query", "BEGIN"]],
+      [["Bind", "", "nosuch", []], ["Sync"]],
+      [["Query", "ROLLBACK; SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ"]],
+      [["Query", "BEGIN; SET application_name = 'lost'"]],
+      [["Bind", "", "nosuch", []], ["Sync"]],
+      [["Query", "/* rolls back */ COMMIT; SELECT current_setting('application_name')"]],
+      [["Query", "BEGIN READ ONLY"]],
+      [["Bind", "", "nosuch", []], ["Sync"]],
+      [["Query", "END; SELECT current_setting('transaction_read_only')"]],
+      [["Query", "BEGIN"]],
+      [["Bind", "", "nosuch", []], ["Sync"]],
+      [["Query", "COMMIT AND CHAIN; SELECT 1/0"]],
+      [["Query", "COMMIT; SELECT nothing"]],
+    ],
+  },
+  {
+    title: "a portal in a transaction that the pooler has made fail: the unnamed one of a simple query is there, and is of no use",
+    sequence: [
+      [["Query", "BEGIN; SELECT 1"]],
+      [["Query", "DEALLOCATE nosuch"]],
+      [["Execute", "", 0], ["Flush"]],
+      [["Sync"], ["Query", "ROLLBACK"]],
+      [["Query", "BEGIN; SELECT 1"]],
+      [["Bind", "", "nosuch", []], ["Sync"]],
+      [["Execute", "", 0], ["Sync"]],
+      [["Query", "ROLLBACK"]],
+    ],
+  },
+  {
     title: "what is passed over behind an error does not count",
     sequence: [
       [["Parse", "s1", "SELECT 'not closed"], ["Flush"]],

@@ -120,8 +120,7 @@ export class HeldTransaction {
       case Command.ROLLBACK: {
         const tag = command === Command.COMMIT && !this.failed ? "COMMIT" : "ROLLBACK";
         if (parseEnd(text)?.chain) {
-          this.statements.length = 1;
-          this.failed = false;
+          this.beginAnew();
           return { answer: answer(tag), over: false };
         }
         return { answer: answer(tag), over: true };
@@ -152,6 +151,12 @@ export class HeldTransaction {
   /** The refusal of a statement makes the transaction fail, as an error does in PostgreSQL. */
   fail(): void {
     this.failed = true;
+  }
+
+  /** Nothing has happened in it but its BEGIN. */
+  beginAnew(): void {
+    this.statements.length = 1;
+    this.failed = false;
   }
 
   /** Say everything again, each as a query of its own: PostgreSQL then stops at the first that it refuses. */

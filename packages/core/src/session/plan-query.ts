@@ -41,15 +41,25 @@ export function planQuery(session: Session, batch: Batch): boolean {
     if (answered) return false;
     if (batch.rewritten !== null) lex(batch.rewritten, 0, batch.rewritten.length, session.standardStrings, lexed);
   }
-  const text = batch.rewritten ?? buffer;
+  let text = batch.rewritten ?? buffer;
   if (runsLocally(session, batch, text, lexed)) return false;
   if (session.held?.failed) {
     // What follows the end of the failed transaction in the same string runs; anything else is refused.
     const { held } = session;
-    if (lexed.commands[0] !== Command.ROLLBACK && lexed.commands[0] !== Command.COMMIT) throw held.failure();
-    session.held = null;
+    if (!endsTransaction(lexed)) throw held.failure();
     const untold = held.takeUntold();
-    if (untold !== null && lexed.commands[0] === Command.COMMIT) throw untold;
+    if (untold !== null && lexed.commands[0] === Command.COMMIT) {
+      session.held = null;
+      throw untold;
+    }
+    // The server has to be given a transaction to end: without one it would warn.
+    held.beginAnew();
+    if (lexed.commands[0] === Command.COMMIT) {
+      const from = batch.rewritten === null ? start : 0;
+      const to = batch.rewritten === null ? end : batch.rewritten.length;
+      text = batch.rewritten = rollingBack(text, from, lexed.starts[0] as number, to);
+      lex(text, 0, text.length, session.standardStrings, lexed);
+    }
   }
   if (lexed.count > 1 && (lexed.flags & LexFlag.HAS_SQL_PREPARED) !== 0)
     for (let i = 0; i < lexed.count && !lexed.overflow; i++)
@@ -71,7 +81,7 @@ export function planQuery(session: Session, batch: Batch): boolean {
     return true;
   }
   // A string that begins a transaction of its own goes where that may go.
-  let readOnly = session.held?.readOnly === true;
+  let readOnly = session.held?.readOnly === true && !endsTransaction(lexed);
   let explicit = session.held !== null;
   let routable = false;
   const counted = lexed.overflow ? lexed.commands.length - 1 : lexed.count;
@@ -86,6 +96,16 @@ export function planQuery(session: Session, batch: Batch): boolean {
   }
   session.resolveRoute(batch, routable, explicit, readOnly);
   return true;
+}
+
+function endsTransaction({ commands }: Lexed): boolean {
+  return commands[0] === Command.COMMIT || commands[0] === Command.ROLLBACK;
+}
+
+/** The COMMIT or END at `at` becomes what it is in a transaction that has failed. As long as COMMIT, so that errors point at the right place. */
+function rollingBack(text: Buffer, start: number, at: number, end: number): Buffer {
+  const isCommit = ((text[at] as number) | 0x20) === 0x63; /* c */
+  return Buffer.concat([text.subarray(start, at), Buffer.from("ABORT "), text.subarray(at + (isCommit ? "COMMIT" : "END").length, end)]);
 }
 
 /** Every statement of the string can be answered here: do so. */

@@ -17,6 +17,8 @@ import { leavesOpen } from "./session-effects.js";
 
 /** No grammar takes it, so that the server's transaction fails; what stands in the server's log names the cause. */
 const poison = "pooler refused the statement of this client";
+/** The same for a simple query: it fails when it is run, and leaves the unnamed portal behind as the client's would have. */
+const poisonThatRuns = `DEALLOCATE "${poison}"`;
 const sync = Buffer.from([Frontend.SYNC, 0, 0, 0, 4]);
 
 export class Refusals {
@@ -44,7 +46,7 @@ export class Refusals {
     takeBack(this.session, batch);
     const isOrphaned = server === null && this.session.sentAhead && leavesOpen(batch.effects, false);
     this.session.localPortals = null;
-    const { answering } = batch;
+    const { answering, simple } = batch;
     const synced = batch.endsWithSync;
     this.#runner.giveBack(batch);
     if (!synced) this.skipping = true;
@@ -58,7 +60,7 @@ export class Refusals {
     reply.bytes(message);
     if (server !== null && server.status === TransactionStatus.IN_TRANSACTION) {
       if (synced) writeReadyForQuery(reply, TransactionStatus.FAILED);
-      this.#poison(server, reply.toBuffer());
+      this.#poison(server, reply.toBuffer(), simple ? poisonThatRuns : poison);
       return;
     }
     // What the client has sent behind its BEGIN must not run without the transaction.
@@ -69,9 +71,9 @@ export class Refusals {
   }
 
   /** Make the server's transaction fail with a statement that nobody can run; the client gets `reply` after that. */
-  #poison(server: Server, reply: Buffer): void {
+  #poison(server: Server, reply: Buffer, query: string): void {
     const out = this.session.context.request.reset();
-    out.begin(Frontend.QUERY).cstring(poison).end();
+    out.begin(Frontend.QUERY).cstring(query).end();
     server.beginUnit(this.session.context.clock.nowMs());
     server.unnamed = null;
     server.replies.push(Expect.QUERY, Hide.ALL_BUT_SETTINGS); // what SET LOCAL changed is as it was
