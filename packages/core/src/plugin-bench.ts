@@ -87,6 +87,7 @@ export async function createPluginBench(config: PoolerConfig): Promise<PluginBen
               : question.shard === "all"
                 ? constants.POOLER_SHARD_ALL
                 : question.shard,
+          answers: null,
           msSinceWrite: question.msSinceWrite ?? constants.POOLER_NEVER,
         },
         decision,

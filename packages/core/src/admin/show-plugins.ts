@@ -1,5 +1,6 @@
 // SHOW PLUGINS: the chain in its order, what each plugin is, and what it did. Times are microseconds.
 import type { PluginConfig } from "../config/types.js";
+import { onThreads } from "../metrics/pooler-view.js";
 import { sideHookNames } from "../plugins/chain-plugin.js";
 import type { PluginStats } from "../supervisor/ipc.js";
 import type { HookHealth, PluginHealth } from "../supervisor/plugin-ward.js";
@@ -11,6 +12,7 @@ interface Row {
   /** null: no worker has loaded it yet. */
   readonly stats: PluginStats | null;
   readonly health: PluginHealth | undefined;
+  readonly onThreads: PluginStats["onThreads"];
 }
 
 const sum = (health: PluginHealth | undefined, count: (hook: HookHealth) => number): number =>
@@ -25,6 +27,7 @@ export const showPlugins = showCommand<Row>({
       plugin,
       stats: view.counters.pluginOf(index, plugin.name),
       health: view.pluginHealth[index],
+      onThreads: onThreads(view, index, plugin.name),
     })),
   columns: [
     int4("position", ({ position }) => position),
@@ -51,6 +54,10 @@ export const showPlugins = showCommand<Row>({
       int8<Row>(`errors_${hook}`, ({ stats }) => stats?.hookCalls[hook].errors ?? 0),
       int8<Row>(`time_${hook}`, ({ stats }) => stats?.hookCalls[hook].timeUs ?? 0),
     ]),
+    int8("running", ({ onThreads: { running } }) => running),
+    int8("stuck", ({ onThreads: { stuck } }) => stuck),
+    int8("timeouts", ({ stats }) => stats?.timeouts ?? 0),
+    int8("overloads", ({ stats }) => stats?.overloads ?? 0),
     text("state", ({ health }) => health?.state ?? "active"),
     text("on_crash", ({ plugin }) => plugin.crash?.action ?? "restart"),
     int8("crashes", ({ health }) => sum(health, ({ crashes }) => crashes)),

@@ -26,6 +26,8 @@ export const errorKinds = {
   UNROUTED: kind("0A000", false, 'No plugin decided the shard and on_unrouted is "error".'),
   PLUGIN_REFUSED: kind("42501", false, "A plugin answered the statement with an error of its own."),
   PLUGIN_FAILED: kind("XX000", false, "A plugin failed: a panic, a malformed verdict, an answer that does not fit."),
+  PLUGIN_TIMEOUT: kind("XX000", true, "A plugin that may wait did not answer within its deadline; what it asked for may yet happen."),
+  PLUGIN_BUSY: kind("53300", true, "As many calls of a plugin that may wait run as its max_concurrent allows."),
   PLUGIN_OUT_OF_SERVICE: kind("57P03", true, 'A plugin ended its worker too often, and its on_crash is "refuse".'),
   FACTS_UNAVAILABLE: kind("0A000", false, "A plugin must see what a statement does, and it cannot be found out."),
   WAIT_TIMEOUT: kind("53300", true, "No server connection came free within timeouts.query_wait."),

@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import type { ErrorObject, ValidateFunction } from "ajv";
 import { PoolerError } from "../base/errors.js";
 import type { ResolvedPlugin } from "../plugins/loader-resolve-plugin.js";
+import { isScript } from "../plugins/loader-scripts.js";
 import { allowedText, knownNames, type SchemaNode } from "./allowed.js";
 import type { KeyPath } from "./positions.js";
 import { type Problems, showValue } from "./problems.js";
@@ -38,6 +39,7 @@ export function buildPlugins(
         config,
         onError: plugin.on_error,
         crash: crashPolicy(plugin),
+        ...blockingOf(path, plugin, library, problems),
       },
     ];
   });
@@ -47,6 +49,17 @@ export function buildPlugins(
 function stampOf(library: string): string | null {
   const found = statSync(library, { throwIfNoEntry: false });
   return found === undefined ? null : `${found.ino}:${found.size}:${found.mtimeMs}`;
+}
+
+/** Whether the library may wait is known when it is loaded: what was not given says nothing. */
+function blockingOf(path: KeyPath, plugin: FilePlugin, library: string, problems: Problems): Pick<PluginConfig, "blocking"> {
+  const { max_concurrent: maxConcurrent, deadline: deadlineMs } = plugin;
+  if (maxConcurrent === undefined && deadlineMs === undefined) return {};
+  if (isScript(library)) {
+    const key = maxConcurrent === undefined ? "deadline" : "max_concurrent";
+    problems.key([...path, key], "is for plugins that may wait, which one that is JavaScript cannot: its hooks answer at once");
+  }
+  return { blocking: { ...(maxConcurrent === undefined ? {} : { maxConcurrent }), ...(deadlineMs === undefined ? {} : { deadlineMs }) } };
 }
 
 function crashPolicy(plugin: FilePlugin): CrashPolicy {

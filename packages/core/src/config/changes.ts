@@ -94,6 +94,8 @@ function changedPlugins(before: PoolerConfig, after: PoolerConfig): string[] {
     if (plugin.libraryStamp !== other?.libraryStamp) keys.push(`plugins[${index}].library`);
     if (plugin.onError !== other?.onError) keys.push(`plugins[${index}].on_error`);
     if (!isDeepStrictEqual(plugin.crash, other?.crash)) keys.push(`plugins[${index}].on_crash`);
+    if (plugin.blocking?.maxConcurrent !== other?.blocking?.maxConcurrent) keys.push(`plugins[${index}].max_concurrent`);
+    if (plugin.blocking?.deadlineMs !== other?.blocking?.deadlineMs) keys.push(`plugins[${index}].deadline`);
     if (!isDeepStrictEqual(plugin.config, other?.config)) keys.push(`plugins[${index}].config`);
     return keys;
   });

@@ -49,6 +49,11 @@ export function configRows(config: PoolerConfig): ConfigRow[] {
     rows.push({ key: `plugins[${index}].name`, value: plugin.name, default: "", changeable: true });
     rows.push({ key: `plugins[${index}].on_error`, value: plugin.onError, default: "fail", changeable: true });
     rows.push({ key: `plugins[${index}].on_crash`, value: plugin.crash?.action ?? "restart", default: "restart", changeable: true });
+    const { maxConcurrent, deadlineMs } = plugin.blocking ?? {};
+    if (maxConcurrent !== undefined)
+      rows.push({ key: `plugins[${index}].max_concurrent`, value: String(maxConcurrent), default: "4", changeable: true });
+    if (deadlineMs !== undefined)
+      rows.push({ key: `plugins[${index}].deadline`, value: formatDurationMs(deadlineMs), default: "2s", changeable: true });
   }
   return rows;
 }

@@ -150,7 +150,7 @@ const timeouts = z
     retire: duration(0, "How long clients of a worker that a reload has replaced may stay connected before it is drained."),
     plugin_call: duration(
       "5s",
-      "A worker whose plugin has not returned from a call by then is killed and replaced: nothing else can end an endless loop.",
+      "A worker whose plugin has not returned from a call by then is killed and replaced: nothing else can end an endless loop. One in which all calls of a plugin that may wait have been beyond their deadline for so long is drained and replaced.",
     ),
   })
   .prefault({})
@@ -271,7 +271,7 @@ export const pluginSchema = z.strictObject({
   }),
   on_error: field(z.enum(["fail", "skip"]).default("fail"), {
     description:
-      "When the plugin itself fails at a statement: the statement fails, or the next plugin is asked. At a client, a server or a row it always fails.",
+      "When the plugin itself fails at a statement, its deadline and its being busy included: the statement fails, or the next plugin is asked. At a client, a server or a row it always fails.",
     changeable: true,
   }),
   on_crash: field(z.enum(["restart", "disable", "refuse"]).default("restart"), {
@@ -281,6 +281,26 @@ export const pluginSchema = z.strictObject({
   }),
   crash_limit: whole(1, 1_000, 3, "So many crashes are too many."),
   crash_window: duration("60s", "Crashes that lie further back do not count; 0: all do."),
+  max_concurrent: field(z.int().min(1).max(200).optional(), {
+    description:
+      "Of a plugin that may wait (the capability `blocking`): calls at a time in each worker. What comes while so many run is refused at once. A change brings new workers.",
+    changeable: true,
+    defaultText: "4",
+  }),
+  deadline: field(
+    z
+      .union([z.int().min(1).max(longestTimerMs), z.string().regex(durationPattern)])
+      .transform((value) => (typeof value === "number" ? value : parseDurationMs(value)))
+      .refine((ms) => ms >= 1 && ms <= longestTimerMs, { error: "must be from 1 ms to 24 days" })
+      .optional(),
+    {
+      description:
+        "Of a plugin that may wait: whoever asks it gets an error after so long. The call goes on, and keeps its place among `max_concurrent` until it returns.",
+      changeable: true,
+      allowed: 'a duration such as "250ms", "5s", "2m", "1h", or whole milliseconds',
+      defaultText: '`"2s"`',
+    },
+  ),
   config: field(z.record(z.string(), z.unknown()).default({}), {
     description:
       "The plugin's own settings, checked against the schema that it brings. A plugin with the hook reload takes others in place.",

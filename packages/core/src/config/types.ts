@@ -110,6 +110,14 @@ export interface PluginConfig {
   readonly onError: OnPluginError;
   /** Absent: workers are restarted, and that is all. */
   readonly crash?: CrashPolicy;
+  /** Keys of the entry that only plugins that may wait take; a key that is absent was not given: see blockingDefaults of the chain. */
+  readonly blocking?: Partial<BlockingConfig>;
+}
+
+export interface BlockingConfig {
+  /** Calls at a time in each worker. */
+  readonly maxConcurrent: number;
+  readonly deadlineMs: number;
 }
 
 /** What becomes of a plugin that ends its workers. */

@@ -1,10 +1,10 @@
 // Every metric that the pooler offers: name, meaning, labels, and how its values come out of a view. docs/metrics.md is
 // compared with this table by a test. Nothing here is counted per query: workers count, this only reads.
 import { sideHookNames } from "../plugins/chain-plugin.js";
-import { type ClientSnapshot, type HookStats, latencyBucketsUs } from "../supervisor/ipc.js";
+import { type ClientSnapshot, type HookStats, latencyBucketsUs, type PluginStats } from "../supervisor/ipc.js";
 import type { HookHealth } from "../supervisor/plugin-ward.js";
 import { rideRefusals } from "./multiplex-refusals.js";
-import { hostStatuses, isPaused, mergePools, type PoolerView } from "./pooler-view.js";
+import { hostStatuses, isPaused, mergePools, onThreads, type PoolerView } from "./pooler-view.js";
 
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>;
@@ -108,6 +108,21 @@ function perPlugin(name: string, help: string, value: (plugin: PoolerView["count
     type: "counter",
     labels: ["plugin"],
     samples: (view) => view.counters.plugins.map((plugin) => ({ labels: { plugin: plugin.name }, value: value(plugin) })),
+  };
+}
+
+/** Of this moment. */
+function perWaitingPlugin(name: string, help: string, value: (calls: PluginStats["onThreads"]) => number): MetricFamily {
+  return {
+    name,
+    help,
+    type: "gauge",
+    labels: ["plugin"],
+    samples: (view) =>
+      view.config.plugins.map((plugin, position) => ({
+        labels: { plugin: plugin.name },
+        value: value(onThreads(view, position, plugin.name)),
+      })),
   };
 }
 
@@ -291,6 +306,14 @@ export const metricFamilies: readonly MetricFamily[] = [
     "Workers that were killed since this hook of the plugin did not return.",
     ({ hangs }) => hangs,
   ),
+  perPlugin("pooler_plugin_timeouts_total", "Calls of a plugin that may wait that its deadline came before.", (plugin) => plugin.timeouts),
+  perPlugin(
+    "pooler_plugin_overloads_total",
+    "Questions that a plugin that may wait was not asked: as many of its calls ran as may.",
+    (plugin) => plugin.overloads,
+  ),
+  perWaitingPlugin("pooler_plugin_running_calls", "Calls of a plugin that may wait that run now.", ({ running }) => running),
+  perWaitingPlugin("pooler_plugin_stuck_calls", "Calls of a plugin that may wait that run beyond their deadline.", ({ stuck }) => stuck),
   {
     name: "pooler_plugin_out_of_service",
     help: "1 while the plugin is disabled or clients are refused since it crashed too often.",

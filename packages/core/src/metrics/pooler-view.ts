@@ -1,6 +1,6 @@
 // The whole pooler at one moment, as console and metrics show it: what each worker said, and what is merged of it.
 import type { PoolerConfig } from "../config/types.js";
-import type { HostSnapshot, PoolSnapshot, WorkerSnapshot } from "../supervisor/ipc.js";
+import type { HostSnapshot, PluginStats, PoolSnapshot, WorkerSnapshot } from "../supervisor/ipc.js";
 import type { PluginHealth } from "../supervisor/plugin-ward.js";
 import type { Counters, RecentStats } from "./counter-ledger.js";
 
@@ -31,6 +31,19 @@ export interface WorkerStatus {
 
 export function isPaused(view: Pick<PoolerView, "paused">, database: string): boolean {
   return view.paused.has(null) || view.paused.has(database);
+}
+
+/** Calls of a plugin that may wait, of all workers that have it at this position of their chain. */
+export function onThreads({ snapshots }: Pick<PoolerView, "snapshots">, position: number, name: string): PluginStats["onThreads"] {
+  let running = 0;
+  let stuck = 0;
+  for (const { plugins } of snapshots) {
+    const stats = plugins[position];
+    if (stats === undefined || stats.name !== name) continue;
+    running += stats.onThreads.running;
+    stuck += stats.onThreads.stuck;
+  }
+  return { running, stuck };
 }
 
 /** One entry per database, user and host, with the workers' numbers added up. */

@@ -18,6 +18,7 @@ export function createChainRequest(given: Partial<ChainRequest> = {}): ChainRequ
     role: constants.POOLER_ROLE_OPEN,
     shard: constants.POOLER_SHARD_OPEN,
     msSinceWrite: constants.POOLER_NEVER,
+    answers: null,
     ...given,
   } as ChainRequest;
 }
@@ -31,6 +32,7 @@ export function createChainDecision(): ChainDecision {
     rewritten: null,
     rewrittenParameters: null,
     error: null,
+    pending: null,
     queryId: 0,
     rows: null,
     intercept: null,

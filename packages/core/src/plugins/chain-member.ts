@@ -5,6 +5,8 @@ import type { Clock } from "../base/clock.js";
 import type { Logger } from "../base/logger.js";
 import type { Statement } from "../sql/statement.js";
 import type { PluginStats } from "../supervisor/ipc.js";
+import type { BlockingAnswer, BlockingCall, BlockingPool } from "./blocking-pool.js";
+import type { ChainAnswer, FailureCode } from "./chain-answers.js";
 import { PluginCounters } from "./chain-counters.js";
 import type { HookFunction, LoadedPlugin, PluginExports } from "./chain-plugin.js";
 import { type CrashPage, crashHooks } from "./crash-page.js";
@@ -15,6 +17,9 @@ import type { ChainRequest } from "./types.js";
 
 /** Instead of a verdict: see ChainMember.failure. */
 export const memberFailed = -1;
+
+/** Instead of a verdict, of a plugin that may wait: the answer comes later. */
+export const memberAsked = -2;
 
 /** Not one of the header's: the failure's text is known already. */
 const explained = -0x7fff_ffff;
@@ -38,6 +43,8 @@ export class ChainMember {
   failure = "";
   /** When the last call ended: the next one begins there. */
   endedMs = 0;
+  /** Not null: it may wait. */
+  readonly pool: BlockingPool | null;
   readonly #plugin: LoadedPlugin;
   readonly #exports: PluginExports;
   readonly #state: bigint;
@@ -49,7 +56,7 @@ export class ChainMember {
   #loggedMs = Number.NEGATIVE_INFINITY;
   #unlogged = 0;
 
-  constructor(plugin: LoadedPlugin, position: number, page: CrashPage, clock: Clock, log: Logger) {
+  constructor(plugin: LoadedPlugin, position: number, page: CrashPage, clock: Clock, log: Logger, pool: BlockingPool | null) {
     const capabilities = plugin.description.capabilityBits;
     this.name = plugin.description.name;
     this.bit = 1 << position;
@@ -59,6 +66,7 @@ export class ChainMember {
     this.everyStatement = this.inspects || (capabilities & constants.POOLER_CAP_EVERY_STATEMENT) !== 0;
     this.passedOver = plugin.onError === "skip";
     this.#wantsTree = (capabilities & constants.POOLER_CAP_PARSE_TREE) !== 0;
+    this.pool = pool;
     this.#plugin = plugin;
     this.#exports = plugin.exports;
     this.#state = plugin.state;
@@ -72,13 +80,9 @@ export class ChainMember {
   ask(frames: Frames, request: ChainRequest, statement: Statement, queryId: number, startMs: number): number {
     let beganMs = startMs;
     if (this.#exports.learnStatement !== null && (statement.learnedBy & this.bit) === 0) {
-      const learned = this.#learn(frames, request, statement, queryId);
-      beganMs = this.#clock.nowMs();
-      this.counters.spent(beganMs - startMs);
-      if (!learned) {
-        this.endedMs = beganMs;
-        return memberFailed;
-      }
+      const learned = this.#teach(frames, request, statement, queryId, startMs);
+      beganMs = this.endedMs;
+      if (!learned) return memberFailed;
     }
     const { input, output } = frames;
     output.clear();
@@ -96,16 +100,61 @@ export class ChainMember {
     return memberFailed;
   }
 
+  /** Like ask(), for one that may wait: a call, or the answer when it cannot be called. */
+  begin(
+    frames: Frames,
+    request: ChainRequest,
+    statement: Statement,
+    queryId: number,
+    startMs: number,
+    done: (answer: ChainAnswer) => void,
+  ): BlockingCall | ChainAnswer {
+    const pool = this.pool as BlockingPool;
+    if (this.#exports.learnStatement !== null && (statement.learnedBy & this.bit) === 0) {
+      if (!this.#teach(frames, request, statement, queryId, startMs)) return this.#failed("PLUGIN_FAILED", this.failure);
+    }
+    const call = pool.ask("route_query", frames.input, statement.id, (answer) => done(this.#judge(answer, frames.output)));
+    return call ?? this.#failed("PLUGIN_BUSY", `${pool.limits.maxConcurrent} of its calls run already`);
+  }
+
+  #failed(failureCode: FailureCode, failure: string): ChainAnswer {
+    return { bit: this.bit, verdict: memberFailed, output: null, failure, failureCode, heard: false };
+  }
+
+  #judge(answer: BlockingAnswer, output: OutputFrame): ChainAnswer {
+    if (answer.kind === "late") {
+      const { deadlineMs } = (this.pool as BlockingPool).limits;
+      this.counters.called(deadlineMs);
+      return this.#failed("PLUGIN_TIMEOUT", `it did not answer within ${deadlineMs} ms`);
+    }
+    this.counters.called(answer.elapsedMs);
+    if (answer.kind === "broken") return this.#failed("PLUGIN_FAILED", answer.failure);
+    const { status } = answer;
+    if (status >= constants.POOLER_SKIP && status <= constants.POOLER_INTERCEPT) {
+      this.counters.answered(status);
+      return { bit: this.bit, verdict: status, output: answer.output, failure: "", failureCode: "PLUGIN_FAILED", heard: false };
+    }
+    output.load(answer.output);
+    const failure = textOfStatus(status, output);
+    output.trim();
+    return this.#failed("PLUGIN_FAILED", failure);
+  }
+
   forget(statementId: number): void {
     if (this.#exports.forgetStatement === null) return;
+    if (this.pool === null) this.#forget(statementId);
+    else this.pool.forget(statementId, (id) => this.#forget(id));
+  }
+
+  #forget(statementId: number): void {
     this.#page.enter(this.#position, crashHooks.forget_statement);
-    this.#exports.forgetStatement(this.#state, statementId);
+    this.#exports.forgetStatement?.(this.#state, statementId);
     this.#page.leave();
   }
 
-  /** Count and log a failure; at most one line a second. */
-  noteFailure(): void {
-    this.counters.failed();
+  /** Count and log a failure; at most one line a second. `called`: false when it is refused work, for which it was not even called. */
+  noteFailure(called = true): void {
+    if (called) this.counters.failed();
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#loggedMs < logPauseMs) {
       this.#unlogged++;
@@ -120,7 +169,19 @@ export class ChainMember {
   stats(): Omit<PluginStats, "hookCalls"> {
     const { name, library, pluginName, version, abi, sdk, hooks, capabilities } = this.#plugin.description;
     const { calls, failures, timeUs, verdicts, latency } = this.counters;
-    return { name, pluginName, version, abi, sdk, library, hooks, capabilities, calls, errors: failures, timeUs, verdicts, latency };
+    const { running = 0, stuck = 0, timeouts = 0, overloads = 0 } = this.pool ?? {};
+    return {
+      ...{ name, pluginName, version, abi, sdk, library, hooks, capabilities, calls, errors: failures, timeUs, verdicts, latency },
+      ...{ timeouts, overloads, onThreads: { running, stuck } },
+    };
+  }
+
+  /** Before a question that names the statement; `endedMs` is set. */
+  #teach(frames: Frames, request: ChainRequest, statement: Statement, queryId: number, startMs: number): boolean {
+    const learned = this.#learn(frames, request, statement, queryId);
+    this.endedMs = this.#clock.nowMs();
+    this.counters.spent(this.endedMs - startMs);
+    return learned;
   }
 
   #learn(frames: Frames, request: ChainRequest, statement: Statement, queryId: number): boolean {

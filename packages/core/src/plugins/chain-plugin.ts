@@ -8,6 +8,33 @@ export const factCapabilities = constants.POOLER_CAP_FACTS | constants.POOLER_CA
 /** A hook: addresses of the state and of frames in, a status out. */
 export type HookFunction = (state: bigint, input: bigint, inputLength: number, output: bigint, outputCapacity: number) => number;
 
+/** A hook that may also be called on a thread: `done` is called in the event loop. */
+export interface WaitingFunction extends HookFunction {
+  async(
+    state: bigint,
+    input: bigint,
+    inputLength: number,
+    output: bigint,
+    outputCapacity: number,
+    done: (error: Error | null, status: number) => void,
+  ): void;
+}
+
+/** Hooks that may wait, in a plugin that says so. */
+export type WaitingHook = "route_query" | "client_connect" | "server_connect";
+
+/** What the entry of a plugin that may wait does not say. */
+export const blockingDefaults = { maxConcurrent: 4, deadlineMs: 2_000 } as const;
+
+/** How a plugin that may wait is called. */
+export interface BlockingLimits {
+  /** Calls at a time. */
+  readonly maxConcurrent: number;
+  readonly deadlineMs: number;
+  /** Its places on the crash page begin here, one for each call. */
+  readonly firstPlace: number;
+}
+
 /** Exports of the library; null where its info does not name the hook. */
 export interface PluginExports {
   readonly routeQuery: HookFunction | null;
@@ -55,6 +82,8 @@ export interface LoadedPlugin {
   readonly onError: OnPluginError;
   readonly exports: PluginExports;
   readonly state: bigint;
+  /** Not null: route_query, client_connect and server_connect are WaitingFunctions, and may wait. */
+  readonly blocking: BlockingLimits | null;
   /** At the worker's end; the library stays loaded. */
   destroy(): void;
 }
@@ -85,6 +114,7 @@ export function createStandIn(config: PluginConfig): LoadedPlugin {
       hooks: Object.fromEntries(sideHookNames.map((hook) => [hook, null])) as Record<SideHook, null>,
     },
     state: 0n,
+    blocking: null,
     destroy() {},
   };
 }

@@ -5,14 +5,17 @@
 //             ├ skip, forward    the next plugin
 //             ├ intercept        only those that inspect are still asked
 //             ├ rewrite          once more from the start: those that inspect see the new text, others if they saw none yet
-//             └ error, failure   the end
+//             ├ error, failure   the end
+//             └ (may wait)       pending: asked again from the start when its answer is there, where all answers are remembered
 import { constants } from "@pooler/plugin-abi";
 import type { Clock } from "../base/clock.js";
 import { invariant, PoolerError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import type { LiftedStatement, Statement } from "../sql/statement.js";
 import type { PluginStats } from "../supervisor/ipc.js";
-import { ChainMember, memberFailed } from "./chain-member.js";
+import { type BlockingPool, createBlockingPool } from "./blocking-pool.js";
+import { type AnswerRecord, type ChainAnswer, type FailureCode, failureOf } from "./chain-answers.js";
+import { ChainMember, memberAsked, memberFailed } from "./chain-member.js";
 import { factCapabilities, type LoadedPlugin, mostPlugins } from "./chain-plugin.js";
 import { type Rewrite, readInterception, readRefusal, readRewrite } from "./chain-verdicts.js";
 import type { CrashPage } from "./crash-page.js";
@@ -22,7 +25,7 @@ import { HookCaller } from "./hook-caller.js";
 import { createPluginHooks } from "./hooks.js";
 import type { RowsWish } from "./row-hook.js";
 import type { StatementSource } from "./statements.js";
-import type { ChainDecision, ChainRequest, ParameterView, PluginChain } from "./types.js";
+import type { ChainDecision, ChainRequest, ParameterView, PendingQuestion, PluginChain, StuckPlugin } from "./types.js";
 import type { PluginHooks } from "./types-hooks.js";
 
 const roleOpen = constants.POOLER_ROLE_OPEN;
@@ -49,14 +52,18 @@ class Chain implements PluginChain {
   readonly wantsEveryStatement: boolean;
   readonly inspects: boolean;
   readonly routes: boolean;
+  readonly waits: boolean;
   readonly hooks: PluginHooks | null;
   readonly #callers: readonly HookCaller[];
   /** Those that have route_query. */
   readonly #members: readonly ChainMember[];
   readonly #everyone: readonly ChainMember[];
+  /** Of those that may wait, by position. */
+  readonly #pools: readonly (BlockingPool | null)[];
   readonly #frames: Frames;
   readonly #statements: StatementSource;
   readonly #clock: Clock;
+  #lastQueryId = 0;
   #queryId = 0;
   // What the statement at hand has come to. Fields, not locals, so that the verdicts can be handled by methods.
   #statement: Statement | null = null;
@@ -72,6 +79,11 @@ class Chain implements PluginChain {
   #rewriters = 0;
   #rewrites = 0;
   #frameIsBuilt = false;
+  /** What is remembered of the statement; null: nobody waits in this chain. */
+  #record: AnswerRecord | null = null;
+  /** The answer at hand was dealt with before. */
+  #again = false;
+  #failureCode: FailureCode = "PLUGIN_FAILED";
   /** Who wants to see the rows. */
   #rows: RowsWish | null = null;
 
@@ -80,14 +92,24 @@ class Chain implements PluginChain {
     const has = (bits: number) => plugins.some((plugin) => (plugin.description.capabilityBits & bits) !== 0);
     this.size = plugins.length;
     this.wantsFacts = has(factCapabilities);
-    this.#everyone = plugins.map((plugin, position) => new ChainMember(plugin, position, crashPage, clock, log));
+    const pools = plugins.map((plugin, position) => {
+      const limits = plugin.blocking;
+      return limits === null ? null : createBlockingPool({ plugin, limits, position, page: crashPage, clock });
+    });
+    this.#pools = pools;
+    this.#everyone = plugins.map(
+      (plugin, position) => new ChainMember(plugin, position, crashPage, clock, log, pools[position] as BlockingPool | null),
+    );
     this.#members = this.#everyone.filter(({ routes }) => routes);
     this.routes = this.#members.length > 0;
+    this.waits = this.#members.some(({ pool }) => pool !== null);
     this.inspects = this.#members.some(({ inspects }) => inspects);
     this.wantsEveryStatement = this.#members.some(({ everyStatement }) => everyStatement);
     const frames = new Frames(has(constants.POOLER_CAP_FINGERPRINT));
     this.#frames = frames;
-    this.#callers = plugins.map((plugin, position) => new HookCaller(plugin, position, crashPage, clock, log));
+    this.#callers = plugins.map(
+      (plugin, position) => new HookCaller(plugin, position, crashPage, clock, log, pools[position] as BlockingPool | null),
+    );
     const hasHooks = plugins.some(({ exports }) => Object.values(exports.hooks).some((hook) => hook !== null));
     this.hooks = hasHooks ? createPluginHooks(this.#callers, (statement) => frames.statementBlock(statement)) : null;
     this.#statements = options.statements;
@@ -112,7 +134,11 @@ class Chain implements PluginChain {
       const decided =
         (this.#role === roleOpen ? 0 : constants.POOLER_ROLE_DECIDED) | (this.#shard === shardOpen ? 0 : constants.POOLER_SHARD_DECIDED);
       this.#frames.input.decided(this.#flags | decided, this.#role, this.#shard);
-      const verdict = member.ask(this.#frames, request, statement, this.#queryId, nowMs);
+      const verdict =
+        this.#record === null
+          ? member.ask(this.#frames, request, statement, this.#queryId, nowMs)
+          : this.#askOnce(this.#record, member, request, decision, nowMs);
+      if (verdict === memberAsked) break;
       nowMs = member.endedMs;
       if (member.seesRows && verdict >= constants.POOLER_SKIP) this.#noteRows(member, statement, request);
       if (verdict === constants.POOLER_SKIP) continue;
@@ -122,6 +148,22 @@ class Chain implements PluginChain {
       if (!this.#frameIsBuilt) i = -1;
     }
     this.#end(decision);
+  }
+
+  runningOf(position: number): number {
+    return this.#pools[position]?.running ?? 0;
+  }
+
+  get running(): number {
+    return this.#pools.reduce((sum, pool) => sum + (pool?.running ?? 0), 0);
+  }
+
+  stuckFor(limitMs: number): readonly StuckPlugin[] {
+    const nowMs = this.#clock.nowMs();
+    return this.#pools.flatMap((pool, plugin) => {
+      const since = pool?.stuckSince ?? null;
+      return since === null || nowMs - since.atMs < limitMs ? [] : [{ plugin, hook: since.hook }];
+    });
   }
 
   forget(statement: Statement): void {
@@ -154,7 +196,9 @@ class Chain implements PluginChain {
     decision.rewrittenParameters = null;
     decision.error = null;
     decision.intercept = null;
-    this.#queryId++;
+    decision.pending = null;
+    if (request.answers === null) this.#queryId = ++this.#lastQueryId;
+    else this.#open(request.answers.open(request.statement));
     this.#statement = request.statement;
     this.#parameters = request.prepareOnly ? null : request.parameters;
     this.#lifted = request.lifted;
@@ -174,12 +218,62 @@ class Chain implements PluginChain {
     decision.rows = this.#rows;
     this.#rows = null;
     decision.outcome = decision.error !== null ? "error" : decision.intercept !== null ? "intercept" : "route";
+    if (decision.pending !== null) decision.outcome = "pending";
+    this.#record = null;
     decision.role = this.#role;
     decision.shard = this.#shard;
     this.#frames.trim();
     this.#statement = null;
     this.#parameters = null;
     this.#lifted = null;
+  }
+
+  #open(record: AnswerRecord): void {
+    if (record.queryId === 0) record.queryId = ++this.#lastQueryId;
+    this.#queryId = record.queryId;
+    this.#record = record;
+    this.#again = false;
+    this.#failureCode = "PLUGIN_FAILED";
+  }
+
+  /** What the member has answered before, or answers now, or will: then `decision` has the question. */
+  #askOnce(record: AnswerRecord, member: ChainMember, request: ChainRequest, decision: ChainDecision, nowMs: number): number {
+    const statement = this.#statement as Statement;
+    const known = record.take(member.bit);
+    if (known !== null) return this.#recall(member, known);
+    if (member.pool === null) {
+      this.#again = false;
+      this.#failureCode = "PLUGIN_FAILED";
+      const verdict = member.ask(this.#frames, request, statement, this.#queryId, nowMs);
+      const output = verdict === memberFailed ? null : this.#frames.output.copy();
+      const failure = verdict === memberFailed ? member.failure : "its answer is malformed";
+      const { bit } = member;
+      record.add({ bit, verdict: output === null ? memberFailed : verdict, output, failure, failureCode: "PLUGIN_FAILED", heard: true });
+      return verdict;
+    }
+    const question = new Question(member.name);
+    const begun = member.begin(this.#frames, request, statement, this.#queryId, nowMs, (answer) => {
+      record.add(answer);
+      question.onAnswer?.();
+    });
+    if ("verdict" in begun) {
+      record.add(begun);
+      return this.#recall(member, begun);
+    }
+    question.drop = () => begun.drop();
+    decision.pending = question;
+    return memberAsked;
+  }
+
+  /** As if it had just answered. */
+  #recall(member: ChainMember, answer: ChainAnswer): number {
+    this.#again = answer.heard;
+    this.#failureCode = answer.failureCode;
+    answer.heard = true;
+    member.failure = answer.failure;
+    member.endedMs = this.#clock.nowMs();
+    if (answer.output !== null) this.#frames.output.load(answer.output);
+    return answer.verdict;
   }
 
   #isWanted(member: ChainMember, request: ChainRequest, decision: ChainDecision): boolean {
@@ -225,16 +319,18 @@ class Chain implements PluginChain {
     } catch (cause) {
       if (!(cause instanceof PoolerError)) throw cause;
       member.failure = cause.message;
+      this.#failureCode = "PLUGIN_FAILED";
       this.#fail(member, decision);
     }
   }
 
   #fail(member: ChainMember, decision: ChainDecision): void {
-    member.noteFailure();
+    const code = this.#failureCode;
+    if (!this.#again) member.noteFailure(code !== "PLUGIN_BUSY");
     if (member.passedOver) return;
-    const failure = new PoolerError("PLUGIN_FAILED", `plugin "${member.name}" failed: ${member.failure}`);
+    const { sqlstate, message, hint = null } = failureOf(code, member.name, member.failure);
     decision.plugin = member.name;
-    decision.error = { sqlstate: failure.sqlstate, message: failure.message, detail: null, hint: null, failed: true };
+    decision.error = { sqlstate, message, detail: null, hint, failed: true, ...(code === "PLUGIN_FAILED" ? {} : { code }) };
   }
 
   #forward(member: ChainMember, request: ChainRequest, decision: ChainDecision): void {
@@ -316,6 +412,16 @@ class Chain implements PluginChain {
     if (decision.intercept !== null) return;
     decision.plugin = member.name;
     decision.intercept = interception;
+  }
+}
+
+class Question implements PendingQuestion {
+  readonly plugin: string;
+  onAnswer: (() => void) | null = null;
+  drop: () => void = () => {};
+
+  constructor(plugin: string) {
+    this.plugin = plugin;
   }
 }
 

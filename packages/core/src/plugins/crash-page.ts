@@ -1,10 +1,17 @@
 // A page of memory that a worker shares with its supervisor. Before each call into a plugin the worker notes there which
 // plugin and hook it is, so that the supervisor can say who was running when a worker died, and sees a call that does not
 // return. Works with nobody listening.
+//
+//   place 0   the call of the event loop: while it does not return, nothing else happens in the worker
+//   place 1…  one for each call on a thread
 import { readSync, writeSync } from "node:fs";
 import { createSharedPage, mapSharedPage, sharedPageBytes } from "../base/shared-page.js";
 
-const usedBytes = 12;
+/** Position of the plugin + 1 or 0 while none runs, hook, number of the call, nothing. */
+const placeBytes = 16;
+const placeWords = placeBytes / 4;
+/** For calls on threads. */
+export const mostCrashPlaces = sharedPageBytes / placeBytes - 1;
 
 /** Calls into a plugin's library, numbered for the page. */
 export const crashHooks = {
@@ -32,6 +39,11 @@ export interface CrashPage {
   /** `plugin`: 0-based position in the configuration. */
   enter(plugin: number, hook: CrashHook): void;
   leave(): void;
+  /** The same for a call on a thread. `place`: 1 to mostCrashPlaces. */
+  enterPlace(place: number, plugin: number, hook: CrashHook): void;
+  leavePlace(place: number): void;
+  /** The process ends, and it is not for calls that still run on threads. */
+  leaveAllPlaces(): void;
 }
 
 export interface CrashRecord {
@@ -42,7 +54,6 @@ export interface CrashRecord {
 }
 
 class MappedCrashPage implements CrashPage {
-  /** 0: position of the plugin + 1, or 0 while none runs. 1: hook. 2: number of the call. */
   readonly #words: Uint32Array;
 
   constructor(words: Uint32Array) {
@@ -58,6 +69,21 @@ class MappedCrashPage implements CrashPage {
   leave(): void {
     this.#words[0] = 0;
   }
+
+  enterPlace(place: number, plugin: number, hook: CrashHook): void {
+    const word = place * placeWords;
+    this.#words[word + 2] = (this.#words[word + 2] as number) + 1;
+    this.#words[word + 1] = hook;
+    this.#words[word] = plugin + 1;
+  }
+
+  leavePlace(place: number): void {
+    this.#words[place * placeWords] = 0;
+  }
+
+  leaveAllPlaces(): void {
+    for (let place = 1; place <= mostCrashPlaces; place++) this.leavePlace(place);
+  }
 }
 
 /** Map the page behind an inherited descriptor; with null it is memory that nobody else sees. */
@@ -68,18 +94,33 @@ export function openCrashPage(fd: number | null): CrashPage {
 /** The supervisor's side: a descriptor to give to one worker. Nothing of it stays in the file system. */
 export const createCrashPage = createSharedPage;
 
-/** Who is running, or was when the worker died; null when it is not in a plugin. */
+/** Whom the event loop is running, or was when the worker died; null when it is not in a plugin. */
 export function readCrashPage(fd: number): CrashRecord | null {
-  const bytes = Buffer.alloc(usedBytes);
-  if (readSync(fd, bytes, 0, usedBytes, 0) !== usedBytes) return null;
-  const plugin = bytes.readUInt32LE(0);
-  const hook = bytes.readUInt32LE(4);
+  const bytes = Buffer.alloc(placeBytes);
+  return readSync(fd, bytes, 0, placeBytes, 0) === placeBytes ? recordAt(bytes, 0) : null;
+}
+
+/** Who is running on threads, or was when the worker died. */
+export function readCrashPlaces(fd: number): readonly CrashRecord[] {
+  const bytes = Buffer.alloc(sharedPageBytes);
+  const records: CrashRecord[] = [];
+  readSync(fd, bytes, 0, sharedPageBytes, 0);
+  for (let at = placeBytes; at < sharedPageBytes; at += placeBytes) {
+    const record = recordAt(bytes, at);
+    if (record !== null) records.push(record);
+  }
+  return records;
+}
+
+function recordAt(bytes: Buffer, at: number): CrashRecord | null {
+  const plugin = bytes.readUInt32LE(at);
+  const hook = bytes.readUInt32LE(at + 4);
   if (plugin === 0) return null;
   const name = (Object.keys(crashHooks) as CrashHookName[]).find((candidate) => crashHooks[candidate] === hook);
-  return name === undefined ? null : { plugin: plugin - 1, hook: name, call: bytes.readUInt32LE(8) };
+  return name === undefined ? null : { plugin: plugin - 1, hook: name, call: bytes.readUInt32LE(at + 8) };
 }
 
 /** Before the page is given to the next worker. */
 export function clearCrashPage(fd: number): void {
-  writeSync(fd, Buffer.alloc(usedBytes), 0, usedBytes, 0);
+  writeSync(fd, Buffer.alloc(sharedPageBytes), 0, sharedPageBytes, 0);
 }

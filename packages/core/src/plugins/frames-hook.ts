@@ -24,6 +24,11 @@ export class HookFrame {
     this.address = addressOf(memory);
   }
 
+  /** The frame as it is now. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.length);
+  }
+
   /** A new frame that begins with a struct of so many bytes, zero but for its size. */
   begin(structBytes: number): this {
     if (this.#bytes.length > keptBytes) this.#resize(initialBytes, 0);

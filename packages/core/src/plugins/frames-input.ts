@@ -119,6 +119,11 @@ export class InputFrame {
     this.length = parameters === null || count === 0 ? this.#parametersAt : this.#placeParameters(parameters, flags);
   }
 
+  /** The frame as it is now. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.length);
+  }
+
   /** What the plugin that is asked next must know of those before it. */
   decided(flags: number, role: number, shard: number): void {
     this.#words[wordOf.flags] = flags;

@@ -98,6 +98,25 @@ export class OutputFrame {
     return this.#words[wordOf.flags] as number;
   }
 
+  /** For pooler_fetch_output: which of the plugin's answers is meant. */
+  setCookie(low: number, high: number): void {
+    this.#words[wordOf.cookie] = low;
+    this.#words[wordOf.cookie + 1] = high;
+  }
+
+  /** What the plugin wrote, to be read by load() of any frame; null: it says that it used more than there is. */
+  copy(): Uint8Array | null {
+    const used = this.#words[wordOf.used] as number;
+    if (used > this.capacity) return null;
+    return Uint8Array.from(this.#bytes.subarray(0, Math.max(used, outputStruct.size)));
+  }
+
+  /** As if a plugin had just written it. */
+  load(answer: Uint8Array): void {
+    if (answer.length > this.capacity) this.#resize(answer.length);
+    this.#bytes.set(answer);
+  }
+
   /** What holds for every verdict that is read at all. */
   checkHeader(): void {
     const size = this.#words[wordOf.size] as number;

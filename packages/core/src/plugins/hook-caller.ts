@@ -4,8 +4,10 @@ import { constants } from "@pooler/plugin-abi";
 import type { Clock } from "../base/clock.js";
 import type { Logger } from "../base/logger.js";
 import type { HookStats } from "../supervisor/ipc.js";
+import type { BlockingCall, BlockingPool } from "./blocking-pool.js";
+import type { FailureCode } from "./chain-answers.js";
 import { textOfStatus } from "./chain-member.js";
-import { type HookFunction, type LoadedPlugin, type SideHook, sideHookNames } from "./chain-plugin.js";
+import { type HookFunction, type LoadedPlugin, type SideHook, sideHookNames, type WaitingHook } from "./chain-plugin.js";
 import { type CrashPage, crashHooks } from "./crash-page.js";
 import { fetchOutput } from "./fetch-output.js";
 import type { HookFrame } from "./frames-hook.js";
@@ -33,6 +35,10 @@ export class HookCaller {
   inService = true;
   /** Why the last call failed. */
   failure = "";
+  /** ... as which error. */
+  failureCode: FailureCode = "PLUGIN_FAILED";
+  /** Not null: some of its hooks may wait, see waits(). */
+  readonly pool: BlockingPool | null;
   readonly #plugin: LoadedPlugin;
   readonly #position: number;
   readonly #functions: readonly (HookFunction | null)[];
@@ -43,9 +49,10 @@ export class HookCaller {
   #loggedMs = Number.NEGATIVE_INFINITY;
   #unlogged = 0;
 
-  constructor(plugin: LoadedPlugin, position: number, page: CrashPage, clock: Clock, log: Logger) {
+  constructor(plugin: LoadedPlugin, position: number, page: CrashPage, clock: Clock, log: Logger, pool: BlockingPool | null = null) {
     this.name = plugin.description.name;
     this.bit = 1 << position;
+    this.pool = pool;
     this.#plugin = plugin;
     this.#position = position;
     this.#functions = sideHookNames.map((hook) => plugin.exports.hooks[hook]);
@@ -63,6 +70,7 @@ export class HookCaller {
     const counters = this.#counters;
     const slot = hook * slotCount;
     const beganMs = this.#clock.nowMs();
+    this.failureCode = "PLUGIN_FAILED";
     output.clear();
     this.#page.enter(this.#position, crashHooks[sideHookNames[hook] as SideHook]);
     let status = (this.#functions[hook] as HookFunction)(this.#plugin.state, input.address, input.length, output.address, output.capacity);
@@ -83,10 +91,38 @@ export class HookCaller {
     return status;
   }
 
+  /**
+   * Like call(), on a thread, for a plugin that has a pool. `done` gets the status when it is there, or hookFailed; `output` has the answer then. Null: it
+   * cannot be called now, see failure.
+   */
+  begin(hook: HookIndex, input: HookFrame, output: OutputFrame, highest: number, done: (status: number) => void): BlockingCall | null {
+    const pool = this.pool as BlockingPool;
+    const call = pool.ask(sideHookNames[hook] as WaitingHook, input, 0, (answer) => {
+      const late = answer.kind === "late";
+      const slot = hook * slotCount;
+      this.#counters[slot + slots.calls] = (this.#counters[slot + slots.calls] as number) + 1;
+      const elapsedMs = late ? pool.limits.deadlineMs : answer.elapsedMs;
+      this.#counters[slot + slots.timeMs] = (this.#counters[slot + slots.timeMs] as number) + elapsedMs;
+      this.failureCode = late ? "PLUGIN_TIMEOUT" : "PLUGIN_FAILED";
+      if (answer.kind === "returned") {
+        output.load(answer.output);
+        done(this.#judge(answer.status, output, highest));
+        return;
+      }
+      this.failure = late ? `it did not answer within ${pool.limits.deadlineMs} ms` : answer.failure;
+      done(hookFailed);
+    });
+    if (call === null) {
+      this.failure = `${pool.limits.maxConcurrent} of its calls run already`;
+      this.failureCode = "PLUGIN_BUSY";
+    }
+    return call;
+  }
+
   /** Count and log a failure of a hook; at most one line a second. */
   noteFailure(hook: HookIndex): void {
     const slot = hook * slotCount + slots.failures;
-    this.#counters[slot] = (this.#counters[slot] as number) + 1;
+    if (this.failureCode !== "PLUGIN_BUSY") this.#counters[slot] = (this.#counters[slot] as number) + 1;
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#loggedMs < logPauseMs) {
       this.#unlogged++;

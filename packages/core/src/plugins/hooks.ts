@@ -3,6 +3,8 @@
 import { constants, structs } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
 import type { PluginConfig } from "../config/types.js";
+import type { BlockingCall } from "./blocking-pool.js";
+import { failureOf } from "./chain-answers.js";
 import { readRefusal } from "./chain-verdicts.js";
 import { sessionBlock } from "./frames.js";
 import { HookFrame } from "./frames-hook.js";
@@ -11,6 +13,7 @@ import { malformed, OutputFrame } from "./frames-output.js";
 import { type HookCaller, type HookIndex, hookFailed, hookIndex } from "./hook-caller.js";
 import type {
   ChainSession,
+  ClientQuestion,
   ClientVerdict,
   ConnectedServer,
   ConnectingClient,
@@ -18,6 +21,7 @@ import type {
   PluginHooks,
   ReloadingHost,
   ServerLogin,
+  ServerQuestion,
   ServerVerdict,
 } from "./types-hooks.js";
 
@@ -40,6 +44,27 @@ export function createPluginHooks(
   return new Hooks(callers, statementBlock);
 }
 
+/** What becomes of the answers of one round of questions. */
+interface Visit {
+  /** Built anew for each plugin. */
+  frame(): HookFrame;
+  /** One without the hook. */
+  passedOver(caller: HookCaller): void;
+  /** The answer is in the output frame. False: nobody else is asked. Throws PLUGIN_FAILED when it is malformed. */
+  hear(caller: HookCaller, status: number): boolean;
+  failed(error: PoolerError): void;
+  over(): void;
+}
+
+class Round implements BlockingCall {
+  /** The call that is waited for. */
+  call: BlockingCall | null = null;
+
+  drop(): void {
+    this.call?.drop();
+  }
+}
+
 class Hooks implements PluginHooks {
   readonly seesClients: boolean;
   readonly seesServers: boolean;
@@ -59,41 +84,40 @@ class Hooks implements PluginHooks {
     this.seesEnds = this.#endCallers.length > 0;
   }
 
-  clientConnect(client: ConnectingClient): ClientVerdict {
-    let { session } = client;
-    let login: ServerLogin | null = null;
-    // Who does not want to be asked has let everybody in.
-    let letIn = 0;
-    for (const caller of this.#callers) {
-      if (!caller.has(clientConnect)) {
-        letIn |= caller.bit;
-        continue;
-      }
-      const input = this.#connectFrame(client, session);
-      try {
-        const status = this.#call(caller, clientConnect, input, POOLER_ERROR);
-        if (status === POOLER_ERROR) return { refusal: this.#refusal(caller, "the connection"), letIn, session, login };
-        letIn |= caller.bit;
-        if (status !== POOLER_ACCEPT) continue;
-        this.#output.checkHeader();
-        const user = this.#name("user");
-        const database = this.#name("database");
-        if (user !== null || database !== null) {
-          session = {
-            ...session,
-            user: user ?? session.user,
-            database: database ?? session.database,
-            generation: session.generation + 1,
-            encoded: null,
-          };
+  clientConnect(client: ConnectingClient, done: (verdict: ClientVerdict) => void): ClientQuestion | null {
+    const verdict: { -readonly [Key in keyof ClientVerdict]: ClientVerdict[Key] } = {
+      refusal: null,
+      letIn: 0,
+      session: client.session,
+      login: null,
+    };
+    const round = this.#askAll(clientConnect, {
+      frame: () => this.#connectFrame(client, verdict.session),
+      // Who does not want to be asked has let everybody in.
+      passedOver: (caller) => {
+        verdict.letIn |= caller.bit;
+      },
+      hear: (caller, status) => {
+        if (status === POOLER_ERROR) {
+          verdict.refusal = this.#refusal(caller, "the connection");
+          return false;
         }
-        login = this.#serverLogin() ?? login;
-      } catch (error) {
-        if (!(error instanceof PoolerError)) throw error;
-        return { refusal: this.#failed(caller, clientConnect, error), letIn, session, login };
-      }
-    }
-    return { refusal: null, letIn, session, login };
+        verdict.letIn |= caller.bit;
+        if (status === POOLER_ACCEPT) this.#takeClient(verdict);
+        return true;
+      },
+      failed: (error) => {
+        verdict.refusal = error;
+      },
+      over: () => done(verdict),
+    });
+    if (round === null) return null;
+    return {
+      drop() {
+        round.drop();
+        return verdict;
+      },
+    };
   }
 
   clientDisconnect(session: ChainSession, durationMs: number, loggedIn: boolean, letIn: number): void {
@@ -108,35 +132,34 @@ class Hooks implements PluginHooks {
     }
   }
 
-  serverConnect(server: ConnectedServer): ServerVerdict {
+  serverConnect(server: ConnectedServer, done: (verdict: ServerVerdict) => void): ServerQuestion | null {
     const always: Buffer[] = [];
     const once: Buffer[] = [];
-    for (const caller of this.#callers) {
-      if (!caller.has(serverConnect)) continue;
-      try {
-        const status = this.#call(caller, serverConnect, this.#serverFrame(server), POOLER_ERROR);
+    let refusal: PoolerError | null = null;
+    return this.#askAll(serverConnect, {
+      frame: () => this.#serverFrame(server),
+      passedOver: () => {},
+      hear: (caller, status) => {
         if (status === POOLER_ERROR) {
           const { sqlstate, message, detail, hint } = readRefusal(this.#output, caller.name, "the server");
-          return {
-            refusal: new PoolerError("SERVER_LOGIN_FAILED", `plugin "${caller.name}" refuses ${server.address}: ${message}`, {
-              sqlstate,
-              ...(detail === null ? {} : { detail }),
-              ...(hint === null ? {} : { hint }),
-            }),
-            always: [],
-            once: [],
-          };
+          refusal = new PoolerError("SERVER_LOGIN_FAILED", `plugin "${caller.name}" refuses ${server.address}: ${message}`, {
+            sqlstate,
+            ...(detail === null ? {} : { detail }),
+            ...(hint === null ? {} : { hint }),
+          });
+          return false;
         }
-        if (status !== POOLER_ACCEPT) continue;
+        if (status !== POOLER_ACCEPT) return true;
         this.#output.checkHeader();
         this.#takeSql("sql", always);
         this.#takeSql("once_sql", once);
-      } catch (error) {
-        if (!(error instanceof PoolerError)) throw error;
-        return { refusal: this.#failed(caller, serverConnect, error), always: [], once: [] };
-      }
-    }
-    return { refusal: null, always, once };
+        return true;
+      },
+      failed: (error) => {
+        refusal = error;
+      },
+      over: () => done(refusal === null ? { refusal, always, once } : { refusal, always: [], once: [] }),
+    });
   }
 
   queryEnd(end: EndedStatement): void {
@@ -201,28 +224,77 @@ class Hooks implements PluginHooks {
       .u32(fields.grammar, host.grammar);
   }
 
-  #having(hook: HookIndex): readonly HookCaller[] {
-    return this.#callers.filter((caller) => caller.has(hook));
+  /** One plugin after the other, until `hear` says that it is enough. Null: it is over. */
+  #askAll(hook: HookIndex, visit: Visit): BlockingCall | null {
+    const round = new Round();
+    this.#askFrom(0, hook, visit, round);
+    return round.call === null ? null : round;
   }
 
-  /** A status up to `highest`; a failure is thrown. */
-  #call(caller: HookCaller, hook: HookIndex, input: HookFrame, highest: number): number {
-    this.#output.trim();
-    const status = caller.call(hook, input, this.#output, highest);
-    if (status === hookFailed) throw new PoolerError("PLUGIN_FAILED", caller.failure);
-    return status;
+  #askFrom(first: number, hook: HookIndex, visit: Visit, round: Round): void {
+    round.call = null;
+    for (let i = first; i < this.#callers.length; i++) {
+      const caller = this.#callers[i] as HookCaller;
+      if (!caller.has(hook)) {
+        visit.passedOver(caller);
+        continue;
+      }
+      this.#output.trim();
+      const input = visit.frame();
+      if (caller.pool !== null) {
+        round.call = caller.begin(hook, input, this.#output, POOLER_ERROR, (status) => {
+          if (this.#hear(caller, hook, status, visit)) this.#askFrom(i + 1, hook, visit, round);
+          else visit.over();
+        });
+        if (round.call !== null) return;
+      }
+      const status = caller.pool === null ? caller.call(hook, input, this.#output, POOLER_ERROR) : hookFailed;
+      if (!this.#hear(caller, hook, status, visit)) break;
+    }
+    visit.over();
+  }
+
+  /** False: nobody else is asked. */
+  #hear(caller: HookCaller, hook: HookIndex, status: number, visit: Visit): boolean {
+    if (status !== hookFailed) {
+      try {
+        return visit.hear(caller, status);
+      } catch (error) {
+        if (!(error instanceof PoolerError)) throw error;
+        caller.failure = error.message;
+        caller.failureCode = "PLUGIN_FAILED";
+      }
+    }
+    caller.noteFailure(hook);
+    visit.failed(failureOf(caller.failureCode, caller.name, caller.failure));
+    return false;
+  }
+
+  #takeClient(verdict: { session: ClientVerdict["session"]; login: ServerLogin | null }): void {
+    this.#output.checkHeader();
+    const user = this.#name("user");
+    const database = this.#name("database");
+    const { session } = verdict;
+    if (user !== null || database !== null) {
+      verdict.session = {
+        ...session,
+        user: user ?? session.user,
+        database: database ?? session.database,
+        generation: session.generation + 1,
+        encoded: null,
+      };
+    }
+    verdict.login = this.#serverLogin() ?? verdict.login;
+  }
+
+  #having(hook: HookIndex): readonly HookCaller[] {
+    return this.#callers.filter((caller) => caller.has(hook));
   }
 
   /** Plugins that only look on hurt nobody when they fail. */
   #observe(caller: HookCaller, hook: HookIndex, input: HookFrame): void {
     this.#output.trim();
     if (caller.call(hook, input, this.#output, POOLER_OK) === hookFailed) caller.noteFailure(hook);
-  }
-
-  #failed(caller: HookCaller, hook: HookIndex, error: PoolerError): PoolerError {
-    caller.failure = error.message;
-    caller.noteFailure(hook);
-    return new PoolerError("PLUGIN_FAILED", `plugin "${caller.name}" failed: ${error.message}`);
   }
 
   #refusal(caller: HookCaller, what: string): PoolerError {

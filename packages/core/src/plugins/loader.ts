@@ -5,6 +5,8 @@ import { PoolerError } from "../base/errors.js";
 import { addressOf, type NativeLibrary, native } from "../base/native.js";
 import type { PluginConfig } from "../config/types.js";
 import {
+  type BlockingLimits,
+  blockingDefaults,
   createStandIn,
   type HookFunction,
   type LoadedPlugin,
@@ -14,7 +16,7 @@ import {
   type SideHook,
   sideHooks,
 } from "./chain-plugin.js";
-import { type CrashHookName, type CrashPage, crashHooks, openCrashPage } from "./crash-page.js";
+import { type CrashHookName, type CrashPage, crashHooks, mostCrashPlaces, openCrashPage } from "./crash-page.js";
 import { encodeCreateInput } from "./frames-block.js";
 import { OutputFrame } from "./frames-output.js";
 import { readBinaryTarget, whyUnloadable } from "./loader-binary.js";
@@ -44,8 +46,11 @@ export function loadPlugins(configs: readonly PluginConfig[], options: LoadPlugi
   }
   const loaded: LoadedPlugin[] = [];
   try {
+    let place = 1;
     configs.forEach((config, position) => {
-      loaded.push(options.without?.has(position) === true ? createStandIn(config) : loadPlugin(config, position, options));
+      const plugin = options.without?.has(position) === true ? createStandIn(config) : loadPlugin(config, position, options, place);
+      place += plugin.blocking?.maxConcurrent ?? 0;
+      loaded.push(plugin);
     });
   } catch (cause) {
     for (const plugin of loaded.reverse()) plugin.destroy();
@@ -54,12 +59,13 @@ export function loadPlugins(configs: readonly PluginConfig[], options: LoadPlugi
   return loaded;
 }
 
-/** `position`: 0-based, in the configuration. */
-export function loadPlugin(config: PluginConfig, position: number, options: LoadPluginsOptions): LoadedPlugin {
+/** `position`: 0-based, in the configuration. `firstPlace`: from there on, places of the crash page are free. */
+export function loadPlugin(config: PluginConfig, position: number, options: LoadPluginsOptions, firstPlace = 1): LoadedPlugin {
   const guarded = guard(position, options.crashPage);
   const { loadScript = null } = options;
   if (loadScript !== null && isScript(config.library)) return guarded("create", () => loadScript(config, options));
   const { library, info } = openPlugin(config, options.grammar, guarded);
+  const blocking = blockingLimits(config, info, firstPlace);
   const exports = bindExports(config, library, info);
   const create = bind(config, library, "pooler_create", "int32_t", [...inPointer, ...outPointer, "void *"]);
   const destroy = bind(config, library, "pooler_destroy", "void", ["void *"]);
@@ -70,6 +76,7 @@ export function loadPlugin(config: PluginConfig, position: number, options: Load
     onError: config.onError,
     exports,
     state,
+    blocking,
     destroy() {
       if (destroyed) return;
       destroyed = true;
@@ -78,12 +85,33 @@ export function loadPlugin(config: PluginConfig, position: number, options: Load
   };
 }
 
+/** Null: it does not wait. */
+function blockingLimits(config: PluginConfig, info: PluginInfo, firstPlace: number): BlockingLimits | null {
+  const { maxConcurrent, deadlineMs } = { ...blockingDefaults, ...config.blocking };
+  if ((info.capabilities & constants.POOLER_CAP_BLOCKING) !== 0) {
+    if (firstPlace + maxConcurrent - 1 <= mostCrashPlaces) return { maxConcurrent, deadlineMs, firstPlace };
+    throw unusable(
+      config,
+      `with its max_concurrent of ${maxConcurrent}, plugins of the chain would make more than ${mostCrashPlaces} calls at a time`,
+      "Lower max_concurrent of the plugins.",
+    );
+  }
+  const given = Object.keys(config.blocking ?? {}).map((key) => (key === "deadlineMs" ? "deadline" : "max_concurrent"));
+  if (given.length === 0) return null;
+  throw unusable(
+    config,
+    `its entry has ${given.join(" and ")}, and it is not blocking (POOLER_CAP_BLOCKING): it answers at once`,
+    "Take these keys out of the entry.",
+  );
+}
+
 /** What a library says of itself, without creating anything. Throws PLUGIN_UNUSABLE as loading it would. */
 export function inspectPlugin(config: PluginConfig, grammar: number): PluginDescription {
   const { library, info } = openPlugin(config, grammar, guard(0, openCrashPage(null)));
   bindExports(config, library, info);
   bind(config, library, "pooler_create", "int32_t", []);
   bind(config, library, "pooler_destroy", "void", []);
+  blockingLimits(config, info, 1);
   return describePlugin(config, info);
 }
 

@@ -6,7 +6,7 @@ import type { PluginConfig } from "../config/types.js";
 import { Backend, HEADER_BYTES } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
 import { RowHook } from "./row-hook.js";
-import type { EndedStatement } from "./types-hooks.js";
+import type { ClientVerdict, EndedStatement } from "./types-hooks.js";
 
 const rigs: Rig[] = [];
 afterEach(() => {
@@ -21,6 +21,14 @@ function rigOf(...plugins: readonly RigPlugin[]): Rig {
   const rig = createRig(plugins, () => createFacts());
   rigs.push(rig);
   return rig;
+}
+
+function verdictOf(rig: Rig): ClientVerdict | undefined {
+  let heard: ClientVerdict | undefined;
+  rig.chain.hooks?.clientConnect(client, (verdict) => {
+    heard = verdict;
+  });
+  return heard;
 }
 
 const client = {
@@ -41,16 +49,16 @@ it("clientConnect sees the client, lets it in as somebody else, or refuses it", 
       },
     }),
   );
-  expect(rig.chain.hooks?.clientConnect(client)).toMatchObject({
+  expect(verdictOf(rig)).toMatchObject({
     refusal: null,
     session: { user: "bob", database: "other" },
     login: { user: "s", password: "p" },
   });
   expect(seen).toEqual([["alice", "app", null, [["application_name", "psql"]], "alice"]]);
   const refusing = rigOf(script({ clientConnect: () => refuse("not you", { sqlstate: "28000" }) }));
-  expect(refusing.chain.hooks?.clientConnect(client).refusal).toMatchObject({ message: "not you", sqlstate: "28000" });
+  expect(verdictOf(refusing)?.refusal).toMatchObject({ message: "not you", sqlstate: "28000" });
   const failing = rigOf(script({ clientConnect: () => ({ verdict: "forward" }) as never }));
-  expect(failing.chain.hooks?.clientConnect(client).refusal?.message).toContain('verdict is "forward", which is none of this hook');
+  expect(verdictOf(failing)?.refusal?.message).toContain('verdict is "forward", which is none of this hook');
 });
 
 it("serverConnect gives statements, clientDisconnect hears of the end", () => {
@@ -75,7 +83,9 @@ it("serverConnect gives statements, clientDisconnect hears of the end", () => {
     },
     parameters: new Map([["server_version", "18.1"]]),
   };
-  expect(rig.chain.hooks?.serverConnect(server)).toMatchObject({ always: [Buffer.from("SET ROLE r1")], once: [Buffer.from("-- 18.1")] });
+  const heard: unknown[] = [];
+  expect(rig.chain.hooks?.serverConnect(server, (verdict) => heard.push(verdict))).toBeNull();
+  expect(heard).toMatchObject([{ always: [Buffer.from("SET ROLE r1")], once: [Buffer.from("-- 18.1")] }]);
   rig.chain.hooks?.clientDisconnect(client.session, 1500, true, 1);
   expect(left).toEqual([["alice", true, 1500]]);
 });
@@ -147,7 +157,7 @@ describe("reload", () => {
     );
     const { hooks } = rig.chain;
     expect(hooks?.reload([entry("script", {})], [entry("script", { reason: "second" })], host)).toBeNull();
-    expect(hooks?.clientConnect(client).refusal?.message).toBe("second for script in 0, 18");
+    expect(verdictOf(rig)?.refusal?.message).toBe("second for script in 0, 18");
   });
 
   it.each([

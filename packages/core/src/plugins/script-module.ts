@@ -64,6 +64,7 @@ export function loadScript(config: PluginConfig, definition: Definition | undefi
     onError: config.onError,
     exports: scriptExports(definition, state, host),
     state: 0n,
+    blocking: null,
     destroy() {
       if (destroyed) return;
       destroyed = true;

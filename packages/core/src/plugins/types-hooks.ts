@@ -87,16 +87,30 @@ export interface EndedStatement {
   readonly address: string | null;
 }
 
+/** A hook that is still being asked. */
+export interface ClientQuestion {
+  /** Nobody waits any more. Answers what plugins have said so far. */
+  drop(): ClientVerdict;
+}
+
+export interface ServerQuestion {
+  drop(): void;
+}
+
 export interface PluginHooks {
   /** Some plugin has client_connect or client_disconnect. */
   readonly seesClients: boolean;
   readonly seesServers: boolean;
   readonly seesEnds: boolean;
-  /** Never throws for what a plugin does, nor do the others. */
-  clientConnect(client: ConnectingClient): ClientVerdict;
+  /**
+   * Never throws for what a plugin does, nor do the others. `done` is called once: within this call, which answers null then, or later,
+   * when a plugin waits.
+   */
+  clientConnect(client: ConnectingClient, done: (verdict: ClientVerdict) => void): ClientQuestion | null;
   /** Once for each client that was let in. `letIn`: of its ClientVerdict. */
   clientDisconnect(session: ChainSession, durationMs: number, loggedIn: boolean, letIn: number): void;
-  serverConnect(server: ConnectedServer): ServerVerdict;
+  /** `done`: as of clientConnect(). */
+  serverConnect(server: ConnectedServer, done: (verdict: ServerVerdict) => void): ServerQuestion | null;
   /**
    * The configuration was read again. Null: everybody took it. Else who refused it, in words, and those who had taken it are
    * given what was in force.

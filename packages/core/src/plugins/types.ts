@@ -1,5 +1,6 @@
 // What the router asks the plugin chain and what it is told. Hot: the same request and decision objects serve every call.
 import type { LiftedStatement, Statement } from "../sql/statement.js";
+import type { ChainAnswers, FailureCode } from "./chain-answers.js";
 import type { RowsWish } from "./row-hook.js";
 import type { PluginHooks } from "./types-hooks.js";
 
@@ -74,6 +75,18 @@ export interface ChainRequest {
   shard: number;
   /** POOLER_NEVER when it never wrote. */
   msSinceWrite: number;
+  /** What was answered about the batch so far; null unless the chain waits. */
+  answers: ChainAnswers | null;
+}
+
+/** A question that is under way. */
+export interface PendingQuestion {
+  /** Who is asked: the entry's name. */
+  readonly plugin: string;
+  /** Called once, when the answer is there, or the deadline. To be set before anything else happens. */
+  onAnswer: (() => void) | null;
+  /** Nobody waits any more: onAnswer is not called. */
+  drop(): void;
 }
 
 export interface InterceptColumn {
@@ -87,7 +100,7 @@ export interface InterceptColumn {
 
 /** Filled by PluginChain.ask(); everything in it is the caller's to keep (copied out of the frames). */
 export interface ChainDecision {
-  outcome: "route" | "error" | "intercept";
+  outcome: "route" | "error" | "intercept" | "pending";
   /** POOLER_ROLE_*: OPEN when nobody decided. */
   role: number;
   /** POOLER_SHARD_OPEN when nobody decided, POOLER_SHARD_ALL, or a shard below cluster.shards. */
@@ -109,7 +122,11 @@ export interface ChainDecision {
     readonly detail: string | null;
     readonly hint: string | null;
     readonly failed: boolean;
+    /** Of a failure; absent: PLUGIN_FAILED. */
+    readonly code?: FailureCode;
   } | null;
+  /** With outcome "pending": the statement has to be asked about again, with the same answers, when this one has come. */
+  pending: PendingQuestion | null;
   /** pooler_input.query_id of the question. */
   queryId: number;
   /** Who wants to see the rows of this execution; null: nobody. */
@@ -130,6 +147,8 @@ export interface PluginChain {
   /** Some plugin wants every statement, so that statements of a transaction under way must be shown, too. */
   readonly wantsEveryStatement: boolean;
   readonly inspects: boolean;
+  /** Some plugin that is asked about statements may wait: requests must have `answers`. */
+  readonly waits: boolean;
   /**
    * Ask the plugins in chain order. A plugin that only routes is asked while role or shard is open (and
    * firstStatement, unless it wants every statement); one that inspects is always asked, again after a rewrite.
@@ -145,4 +164,15 @@ export interface PluginChain {
   /** The statement cache dropped it. */
   forget(statement: Statement): void;
   stats(): readonly import("../supervisor/ipc.js").PluginStats[];
+  /** Calls that run on threads, */
+  readonly running: number;
+  /** ... of the plugin at this position. */
+  runningOf(position: number): number;
+  /** Plugins all of whose places have been taken by calls beyond their deadline for so long. `plugin`: position in the configuration. */
+  stuckFor(limitMs: number): readonly StuckPlugin[];
+}
+
+export interface StuckPlugin {
+  readonly plugin: number;
+  readonly hook: string;
 }

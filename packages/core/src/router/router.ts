@@ -2,6 +2,7 @@
 // fills in the defaults. Never guesses: what contradicts itself or stays open against the configuration is refused.
 import { constants } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
+import type { ChainAnswers } from "../plugins/chain-answers.js";
 import { createChainDecision, createChainRequest } from "../plugins/chain-calls.js";
 import type { ChainDecision, ChainRequest, ChainSession, ClusterView, ParameterView, PluginChain } from "../plugins/types.js";
 import type { Database, Route } from "../pool/database.js";
@@ -71,7 +72,7 @@ export class Router {
 
   /**
    * Ask about one statement. `routable`: it says something about where it belongs. The decision is valid until the next
-   * call; what it refers to may be kept.
+   * call; what it refers to may be kept. `answers`: of the batch, where a plugin may wait.
    */
   ask(
     context: AskContext,
@@ -80,6 +81,7 @@ export class Router {
     routable: boolean,
     prepareOnly: boolean,
     lifted: LiftedStatement | null = null,
+    answers: ChainAnswers | null = null,
   ): ChainDecision {
     const request = this.#request;
     const { current } = context;
@@ -104,6 +106,7 @@ export class Router {
       request.shard = POOLER_SHARD_OPEN;
     }
     request.msSinceWrite = context.msSinceWrite;
+    request.answers = answers;
     this.chain.ask(request, this.#decision);
     return this.#decision;
   }

@@ -18,16 +18,26 @@ type Done = (error: PoolerError | null, first: FirstStatements) => void;
 
 /** `parameters` of the server are kept up to date. `done` is called once, also within this call; after an error the wire is closed. */
 export function setUpServer(hooks: PluginHooks, wire: Wire, server: ConnectedServer, timeoutMs: number, done: Done): void {
-  const { refusal, always, once } = hooks.serverConnect(server);
-  if (refusal !== null) {
-    wire.destroy();
-    done(refusal, noFirstStatements);
-    return;
-  }
-  const first = always.map(queryOf);
-  const queries = [...first, ...once.map(queryOf)];
-  if (queries.length === 0) done(null, noFirstStatements);
-  else new SetUp(wire, server, queries, timeoutMs, (error) => done(error, first)).next();
+  let first = noFirstStatements;
+  /** Made when there is something to wait for. */
+  let setUp: SetUp | null = null;
+  const settled = (error: PoolerError | null): void => done(error, error === null ? first : noFirstStatements);
+  const question = hooks.serverConnect(server, ({ refusal, always, once }) => {
+    first = always.map(queryOf);
+    const queries = [...first, ...once.map(queryOf)];
+    if (setUp === null && queries.length > 0 && refusal === null) setUp = new SetUp(wire, server, timeoutMs, settled);
+    if (setUp !== null) {
+      setUp.run(refusal, queries);
+      return;
+    }
+    if (refusal !== null) wire.destroy();
+    settled(refusal);
+  });
+  if (question !== null)
+    setUp = new SetUp(wire, server, timeoutMs, (error) => {
+      question.drop();
+      settled(error);
+    });
 }
 
 function queryOf(sql: Buffer): Buffer {
@@ -38,7 +48,7 @@ function queryOf(sql: Buffer): Buffer {
 class SetUp implements WireReader {
   readonly #wire: Wire;
   readonly #server: ConnectedServer;
-  readonly #queries: readonly Buffer[];
+  #queries: readonly Buffer[] | null = null;
   readonly #done: (error: PoolerError | null) => void;
   readonly #timeout: NodeJS.Timeout | null;
   #sent = 0;
@@ -48,23 +58,24 @@ class SetUp implements WireReader {
   #failure: PoolerError | null = null;
   #settled = false;
 
-  constructor(
-    wire: Wire,
-    server: ConnectedServer,
-    queries: readonly Buffer[],
-    timeoutMs: number,
-    done: (error: PoolerError | null) => void,
-  ) {
+  constructor(wire: Wire, server: ConnectedServer, timeoutMs: number, done: (error: PoolerError | null) => void) {
     this.#wire = wire;
     this.#server = server;
-    this.#queries = queries;
     this.#done = done;
     this.#timeout = timeoutMs === 0 ? null : setTimeout(() => this.#settle(this.#error(`did not end within ${timeoutMs} ms`)), timeoutMs);
     wire.reader = this;
   }
 
-  next(): void {
-    const query = this.#queries[this.#sent++];
+  /** What plugins have said at last. */
+  run(refusal: PoolerError | null, queries: readonly Buffer[]): void {
+    if (this.#settled) return;
+    this.#queries = queries;
+    if (refusal === null) this.#next();
+    else this.#settle(refusal);
+  }
+
+  #next(): void {
+    const query = this.#queries?.[this.#sent++];
     if (query === undefined) this.#settle(null);
     else this.#wire.write(query, 0, query.length);
   }
@@ -119,12 +130,14 @@ class SetUp implements WireReader {
       case Backend.READY_FOR_QUERY:
         if (this.#failure !== null) this.#settle(this.#failure);
         else if (message[HEADER_BYTES] !== TransactionStatus.IDLE) this.#settle(this.#error("leave a transaction open"));
-        else this.next();
+        else this.#next();
         return;
     }
   }
 
   #error(what: string): PoolerError {
+    if (this.#queries === null)
+      return new PoolerError("SERVER_LOGIN_FAILED", `the plugins that were asked about ${this.#server.address} ${what}`);
     return new PoolerError("SERVER_LOGIN_FAILED", `the statements that plugins run first on ${this.#server.address} ${what}`);
   }
 

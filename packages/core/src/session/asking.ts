@@ -1,5 +1,6 @@
 // Shows a session's statements to the plugin chain and turns what it says into something to act on.
 import { PoolerError } from "../base/errors.js";
+import type { ChainAnswers } from "../plugins/chain-answers.js";
 import type { ChainDecision, ChainSession, ParameterView } from "../plugins/types.js";
 import type { Database } from "../pool/database.js";
 import { TransactionStatus } from "../protocol/codes.js";
@@ -9,6 +10,7 @@ import { Command } from "../sql/lexer.js";
 import type { LiftedStatement, Statement } from "../sql/statement.js";
 import { type Batch, NEVER_WROTE } from "./batch.js";
 import type { SessionContext } from "./context.js";
+import { QuestionPending } from "./plugin-wait.js";
 import type { Session } from "./session.js";
 
 /** Statements that say nothing about where they belong are shown to plugins that want every one, never to decide a route. */
@@ -54,7 +56,7 @@ export function askContext(session: Session, extended: boolean, several: boolean
   };
 }
 
-/** Ask about one statement and take a route into the batch's draft. Throws when the statement is refused. */
+/** Ask about one statement and take a route into the batch's draft. Throws when the statement is refused, and QuestionPending. */
 export function ask(
   router: Router,
   session: Session,
@@ -68,7 +70,8 @@ export function ask(
 ): ChainDecision | null {
   const routable = isRoutable(command);
   if (!router.chain.wantsEveryStatement && (!routable || (context.current !== null && !prepareOnly))) return null;
-  const decision = router.ask(context, statement, parameters, routable, prepareOnly, lifted);
+  const decision = router.ask(context, statement, parameters, routable, prepareOnly, lifted, batch.answers);
+  if (decision.pending !== null) throw new QuestionPending(decision.pending);
   if (decision.outcome === "error") throw refusal(decision);
   if (decision.outcome === "route" && context.current === null && routable && !prepareOnly) {
     const error = router.merge(batch.draft, decision, decision.rewritten ?? statement, context.unsplit);
@@ -91,9 +94,15 @@ function checkRows(decision: ChainDecision, command: number, sql: Buffer | null)
 
 /**
  * Settings of a startup packet are settings like those of any statement: plugins that inspect are shown the statements that will
- * make them. Throws when one is refused.
+ * make them. Throws when one is refused, and QuestionPending: then it is to be called again with the same `answers`.
  */
-export function askAboutStartup(context: SessionContext, session: ChainSession, database: Database, statements: readonly string[]): void {
+export function askAboutStartup(
+  context: SessionContext,
+  session: ChainSession,
+  database: Database,
+  statements: readonly string[],
+  answers: ChainAnswers | null,
+): void {
   const { router, statements: source } = context;
   if (router === null || source === null || !router.chain.inspects) return;
   const asking: AskContext = {
@@ -108,10 +117,12 @@ export function askAboutStartup(context: SessionContext, session: ChainSession, 
     standardStrings: true,
     msSinceWrite: NEVER_WROTE,
   };
+  answers?.rewind();
   for (const text of statements) {
     const sql = Buffer.from(text);
     for (const statement of source.statementsOf(sql, 0, sql.length, "UTF8", true).statements) {
-      const decision = router.ask(asking, statement, null, false, true);
+      const decision = router.ask(asking, statement, null, false, true, null, answers);
+      if (decision.pending !== null) throw new QuestionPending(decision.pending);
       if (decision.outcome === "error") throw refusal(decision);
     }
   }
@@ -120,7 +131,7 @@ export function askAboutStartup(context: SessionContext, session: ChainSession, 
 function refusal(decision: ChainDecision): PoolerError {
   const { error, plugin } = decision;
   if (error === null) return new PoolerError("PLUGIN_FAILED", `plugin "${plugin}" failed: it answered an error without saying which`);
-  return new PoolerError(error.failed ? "PLUGIN_FAILED" : "PLUGIN_REFUSED", error.message, {
+  return new PoolerError(error.failed ? (error.code ?? "PLUGIN_FAILED") : "PLUGIN_REFUSED", error.message, {
     sqlstate: error.sqlstate,
     ...(error.detail === null ? {} : { detail: error.detail }),
     ...(error.hint === null ? {} : { hint: error.hint }),

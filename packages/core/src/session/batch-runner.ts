@@ -2,6 +2,7 @@
 // when the last ReadyForQuery came. The states are the session's. A session has one from a batch's first byte until it is at rest
 // again (see Session), then it serves others: thousands of clients who do nothing hold none.
 import { PoolerError } from "../base/errors.js";
+import type { PendingQuestion } from "../plugins/types.js";
 import type { Route } from "../pool/database.js";
 import type { HostPool, NoServerCause } from "../pool/host-pool.js";
 import { Refusal } from "../pool/multiplex.js";
@@ -19,6 +20,7 @@ import { type Observed, reportAnswered, reportEnds } from "./ending.js";
 import { HeldTransaction } from "./held-transaction.js";
 import { planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
+import { beginPlan, type PortalMarks, QuestionPending } from "./plugin-wait.js";
 import { endsWithSync, messageOf, Refusals } from "./refusals.js";
 import { findKind, type Ride } from "./ride.js";
 import type { Session } from "./session.js";
@@ -45,7 +47,11 @@ export class BatchRunner {
   /** While a transaction has settings of its own, its statements are nobody else's. */
   reading: string | null = null;
   #session: Session | null;
-  /** The batch that waits for its server, its settings or its verification. */
+  /** A plugin is being asked about the batch. */
+  #question: PendingQuestion | null = null;
+  /** The session's state when it was: an open batch stays active. */
+  #stateBeforeAsking: "idle" | "active" = "idle";
+  /** The batch that waits for an answer, its server, its settings or its verification. */
   #batch: Batch | null = null;
   #pool: HostPool | null = null;
   #effects: readonly SessionEffect[] = noEffects.effects;
@@ -92,6 +98,8 @@ export class BatchRunner {
     this.syncSent = false;
     this.refusals.skipping = false;
     this.reading = null;
+    this.#question = null;
+    this.#stateBeforeAsking = "idle";
     this.#batch = null;
     this.#pool = null;
     this.#effects = noEffects.effects;
@@ -115,44 +123,101 @@ export class BatchRunner {
 
   /** A unit came. */
   run(buffer: Buffer, start: number, end: number): void {
-    const { context } = this.session;
+    const { session } = this;
+    const { context } = session;
     const batch = context.batches.take();
     batch.begin(buffer, start, end);
     this.#restarts = 0;
     context.reply.reset();
-    this.session.requestAtMs = context.clock.nowMs();
-    this.session.database.counters.queries++;
+    session.requestAtMs = context.clock.nowMs();
+    session.database.counters.queries++;
+    this.#plan(session, batch);
+  }
+
+  #plan(session: Session, batch: Batch): void {
+    const { context } = session;
+    const { buffer, start, end } = batch;
+    const marks = context.router?.chain.waits === true ? beginPlan(session, batch) : null;
     let toServer: boolean;
     try {
-      if (context.refusal !== null && !this.session.inTransaction && !this.session.batchOpen) throw context.refusal;
-      if (buffer[start] === Frontend.QUERY) toServer = this.#ridesUnplanned(batch) || planQuery(this.session, batch);
+      if (context.refusal !== null && !session.inTransaction && !session.batchOpen) throw context.refusal;
+      if (buffer[start] === Frontend.QUERY) toServer = this.#ridesUnplanned(batch) || planQuery(session, batch);
       else if (buffer[start] === Frontend.FUNCTION_CALL) toServer = this.#planFunctionCall(batch);
-      else toServer = planExtended(this.session, batch);
+      else toServer = planExtended(session, batch);
     } catch (error) {
+      if (error instanceof QuestionPending && marks !== null) {
+        this.#ask(batch, error.question, marks);
+        return;
+      }
       if (!(error instanceof PoolerError)) throw error;
       if (batch.opCount === 0) batch.endsWithSync = batch.simple || endsWithSync(buffer, start, end);
       else batch.endsWithSync = endsWithSync(buffer, start, end);
       this.refusals.refuse(batch, error);
       return;
     }
-    this.session.database.counters.clientParses += batch.parses;
-    this.session.database.counters.binds += batch.binds;
+    const { counters } = session.database;
+    counters.clientParses += batch.parses;
+    counters.binds += batch.binds;
     if (toServer) {
       if (batch.answering) {
         // Its beginning was answered here.
-        this.session.sendReply();
+        session.sendReply();
         batch.answering = false;
       }
       this.#start(batch);
       return;
     }
-    if (batch.observed !== null) reportAnswered(this.session, batch);
+    if (batch.observed !== null) reportAnswered(session, batch);
     if (batch.endsWithSync) {
-      writeReadyForQuery(context.reply, this.session.status);
-      if (!this.session.inTransaction) this.session.localPortals = null;
+      writeReadyForQuery(context.reply, session.status);
+      if (!session.inTransaction) session.localPortals = null;
     }
-    this.session.sendReply();
-    context.batches.giveBack(batch);
+    session.sendReply();
+    this.giveBack(batch);
+  }
+
+  /** The batch is put aside until the plugin has answered. What else the client sends waits in its inbox. */
+  #ask(batch: Batch, question: PendingQuestion, marks: PortalMarks): void {
+    const { session } = this;
+    marks.restore(session);
+    if (batch.answering) {
+      // Its beginning was answered here, and has left it.
+      session.sendReply();
+      batch.answering = false;
+    }
+    batch.endsWithSync = endsWithSync(batch.buffer, batch.start, batch.end);
+    if (this.#batch !== batch) {
+      batch.keep(session.context.memory, session.surrendersUnit);
+      this.#batch = batch;
+    }
+    this.#question = question;
+    this.#stateBeforeAsking = session.state === "active" ? "active" : "idle";
+    session.state = "asking";
+    question.onAnswer = () => session.onAnswer();
+  }
+
+  /** Planned once more, with the answer; or the next question comes up. */
+  onAnswer(): void {
+    const { session } = this;
+    const batch = this.#endAsking();
+    session.context.reply.reset();
+    if (session.server?.replies.skipping === true) {
+      // What was sent before of the same batch has failed meanwhile.
+      const synced = batch.endsWithSync;
+      this.giveBack(batch);
+      if (synced) this.refusals.endSkipping();
+    } else {
+      batch.beginAgain();
+      this.#plan(session, batch);
+    }
+    session.pump();
+  }
+
+  #endAsking(): Batch {
+    this.#question?.drop();
+    this.#question = null;
+    this.session.state = this.#stateBeforeAsking;
+    return this.#batch as Batch;
   }
 
   /** The old function call protocol: goes where a transaction goes that says nothing of itself. */
@@ -483,7 +548,9 @@ export class BatchRunner {
 
   onServerLost(error: PoolerError, broken: boolean): void {
     const batch = this.#batch;
-    const wasIdle = this.session.state === "idle";
+    const wasAsking = this.session.state === "asking";
+    if (wasAsking) this.#endAsking();
+    const wasIdle = !wasAsking && this.session.state === "idle";
     const wasOpen = this.session.server !== null && this.session.server.status !== TransactionStatus.IDLE;
     const { batchOpen } = this.session;
     const synced = this.syncSent;
@@ -517,7 +584,7 @@ export class BatchRunner {
     if (batch !== null) {
       if (wasOpen) this.session.held = HeldTransaction.lost(null);
       // Nothing of it was sent yet.
-      if (!wasOpen && this.#restarts++ < mostRestarts) this.#start(batch);
+      if (!wasOpen && !wasAsking && this.#restarts++ < mostRestarts) this.#start(batch);
       else this.refusals.refuse(batch, error);
     } else {
       this.session.database.counters.errors++;
@@ -652,7 +719,10 @@ export class BatchRunner {
   /** A cancel request for this client. Resolves when nothing of it is under way any more; null: nothing is. */
   cancel(): Promise<void> | null {
     const { session } = this;
-    if (session.state === "waiting") {
+    if (session.state === "asking") {
+      this.refusals.refuse(this.#endAsking(), cancelled());
+      session.pump();
+    } else if (session.state === "waiting") {
       this.#pool?.forget(session);
       session.state = "idle";
       this.refusals.refuse(this.#batch as Batch, cancelled());
@@ -674,6 +744,7 @@ export class BatchRunner {
   abandon(stateBefore: Session["state"]): void {
     const { session } = this;
     if (stateBefore === "waiting") this.#pool?.forget(session);
+    this.#question?.drop();
     if (this.#batch !== null) this.giveBack(this.#batch);
     this.ride?.leave();
     const { server } = session;

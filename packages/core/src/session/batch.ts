@@ -3,6 +3,7 @@
 import { constants } from "@pooler/plugin-abi";
 import { copyBytes } from "../base/copy-bytes.js";
 import type { PoolerError } from "../base/errors.js";
+import type { ChainAnswers } from "../plugins/chain-answers.js";
 import type { RowHook } from "../plugins/row-hook.js";
 import type { Route } from "../pool/database.js";
 import { RouteDraft } from "../router/router.js";
@@ -115,6 +116,8 @@ export class Batch {
   readonly unverified: ColumnsPromise[] = [];
   /** The plugins have seen it. */
   shown = false;
+  /** What they have answered so far; null: nobody of them waits. */
+  answers: ChainAnswers | null = null;
   /** It may share a server with others. */
   kind: StatementKind | null = null;
   /** Tables may be others afterwards. */
@@ -155,12 +158,20 @@ export class Batch {
     this.refusal = null;
     if (this.unverified.length > 0) this.unverified.length = 0; // cutting an array costs, also where there is nothing
     this.shown = false;
+    this.answers = null;
     this.kind = null;
     this.changesSchema = false;
     this.judged = false;
     this.rode = false;
     this.parses = 0;
     this.binds = 0;
+  }
+
+  /** Planned once more from the start, with the same answers. */
+  beginAgain(): void {
+    const { answers } = this;
+    this.begin(this.buffer, this.start, this.end);
+    this.answers = answers;
   }
 
   addOp(type: number, start: number, end: number): Op {

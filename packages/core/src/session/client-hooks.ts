@@ -1,9 +1,13 @@
 // Tells plugins of clients that come and go. Made only when some plugin wants to know. Who was let in is remembered, so that every
 // plugin that heard of a client hears exactly once that it has left.
 import type { Clock } from "../base/clock.js";
+import { PoolerError } from "../base/errors.js";
 import type { ChainSession } from "../plugins/types.js";
 import type { ClientVerdict, PluginHooks } from "../plugins/types-hooks.js";
 import type { Wire } from "../wire/wire.js";
+
+/** Nobody is told. */
+const gone = new PoolerError("LOGIN_TIMEOUT", "the client has left");
 
 interface Guest {
   readonly letIn: number;
@@ -21,8 +25,16 @@ export class ClientHooks {
     this.#clock = clock;
   }
 
-  /** A startup packet has come. Who is let in must be reported by left(), whatever becomes of it. */
-  connect(wire: Wire, id: number, parameters: ReadonlyMap<string, string>): ClientVerdict {
+  /**
+   * A startup packet has come. Who is let in must be reported by left(), whatever becomes of it. `done` is called once: within this call,
+   * which answers null then, or later. Then drop() has to be called when the client goes before that.
+   */
+  connect(
+    wire: Wire,
+    id: number,
+    parameters: ReadonlyMap<string, string>,
+    done: (verdict: ClientVerdict) => void,
+  ): { drop(): void } | null {
     const user = parameters.get("user") ?? "";
     const database = parameters.get("database") || user;
     const session: ChainSession = {
@@ -36,16 +48,20 @@ export class ClientHooks {
       generation: 0,
       encoded: null,
     };
-    const verdict = this.#hooks.clientConnect({
-      session,
-      askedUser: user,
-      askedDatabase: database,
-      peerName: wire.peerName,
-      parameters,
-    });
-    this.#guests.set(id, { letIn: verdict.letIn, sinceMs: this.#clock.nowMs() });
-    if (verdict.refusal !== null) this.left(verdict.session, false);
-    return verdict;
+    const question = this.#hooks.clientConnect(
+      { session, askedUser: user, askedDatabase: database, peerName: wire.peerName, parameters },
+      (verdict) => {
+        this.#remember(verdict);
+        done(verdict);
+      },
+    );
+    if (question === null) return null;
+    return { drop: () => this.#remember({ ...question.drop(), refusal: gone }) };
+  }
+
+  #remember({ session, letIn, refusal }: ClientVerdict): void {
+    this.#guests.set(session.id, { letIn, sinceMs: this.#clock.nowMs() });
+    if (refusal !== null) this.left(session, false);
   }
 
   /** `loggedIn`: there was a session. Once for each; more often does nothing. */

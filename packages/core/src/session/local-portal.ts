@@ -17,7 +17,8 @@ export class LocalPortal {
   readonly #formats: readonly number[];
   readonly #rowCount: number;
   readonly #tag: string;
-  #nextRow = 0;
+  /** Rows that were given out. */
+  position = 0;
 
   /** `formats`: none (text), one for all, or one for each column, as Bind says. `plugin` is named in errors; `encoding`: the client's. */
   constructor(intercept: Intercept, formats: readonly number[], plugin: string, encoding: string) {
@@ -54,11 +55,11 @@ export class LocalPortal {
   /** DataRows up to `limit` (0: all), then CommandComplete or PortalSuspended. */
   execute(to: MessageWriter, limit: number): void {
     const width = this.#columns.length;
-    const stop = limit === 0 ? this.#rowCount : Math.min(this.#rowCount, this.#nextRow + limit);
-    for (; this.#nextRow < stop; this.#nextRow++) {
+    const stop = limit === 0 ? this.#rowCount : Math.min(this.#rowCount, this.position + limit);
+    for (; this.position < stop; this.position++) {
       to.begin(Backend.DATA_ROW).int16(width);
       for (let i = 0; i < width; i++) {
-        const value = this.#values[this.#nextRow * width + i] ?? null;
+        const value = this.#values[this.position * width + i] ?? null;
         if (value === null) to.int32(-1);
         else to.int32(value.length).bytes(value);
       }

@@ -2,13 +2,15 @@
 // whoever fails is told no more than PostgreSQL would tell.
 //
 //   startup ──SSLRequest──▶ tls ──▶ startup     startup ──CancelRequest──▶ closed
-//   startup ──StartupMessage──▶ authenticating ──▶ greeting (waits for a server's, once per host and user) ──▶ Session
+//   startup ──StartupMessage──▶ asking (a plugin waits) ──▶ authenticating ──▶ greeting (waits for a server's, once per host and user) ──▶ Session
 import { randomInt } from "node:crypto";
 import { type AuthStep, type ClientAuthenticator, createClientAuthenticator } from "../auth/client-authenticator.js";
 import type { SecretCache } from "../auth/secret-cache.js";
 import { PoolerError } from "../base/errors.js";
 import type { UserConfig } from "../config/types.js";
+import { ChainAnswers } from "../plugins/chain-answers.js";
 import type { ChainSession } from "../plugins/types.js";
+import type { ClientVerdict } from "../plugins/types-hooks.js";
 import type { ClientUser, Database } from "../pool/database.js";
 import { writePoolerError, writeReadyForQuery } from "../protocol/backend.js";
 import { Backend, Frontend, HEADER_BYTES, TransactionStatus } from "../protocol/codes.js";
@@ -18,6 +20,7 @@ import type { TlsUpgrade, Wire, WireReader } from "../wire/wire.js";
 import { askAboutStartup } from "./asking.js";
 import type { SessionContext } from "./context.js";
 import { Startup } from "./known-startups.js";
+import { QuestionPending } from "./plugin-wait.js";
 import { Session, type SessionRegistry } from "./session.js";
 import { startupSetting } from "./settings.js";
 
@@ -47,7 +50,7 @@ const largestPasswordMessageBytes = 16 * 1024;
 const nothing = Buffer.alloc(0);
 const sslAccepted = Buffer.from("S");
 const sslRefused = Buffer.from("N");
-type LoginState = "startup" | "tls" | "authenticating" | "greeting" | "ended";
+type LoginState = "startup" | "tls" | "asking" | "authenticating" | "greeting" | "ended";
 
 export class Login implements WireReader {
   readonly #context: SessionContext;
@@ -62,6 +65,11 @@ export class Login implements WireReader {
   #askedForGss = false;
   #authenticator: ClientAuthenticator | null = null;
   #user: ClientUser | null = null;
+  /** Plugins that are being asked. */
+  #question: { drop(): void } | null = null;
+  /** What plugins have said about its settings so far. */
+  #answers: ChainAnswers | null = null;
+  #id: number | null = null;
   /** The client as plugins let it in. */
   #guest: ChainSession | null = null;
   #startup: Startup | null = null;
@@ -132,9 +140,10 @@ export class Login implements WireReader {
       case "tls":
         // What came in the clear behind the SSLRequest could have been put there by anybody.
         throw new PoolerError("PROTOCOL_VIOLATION", "received unencrypted data after SSL request");
+      case "asking":
       case "greeting":
         if (this.#kept.length > 64 * 1024) throw new PoolerError("PROTOCOL_VIOLATION", "too much was sent before the login ended");
-        return; // sent ahead: the session reads it
+        return; // sent ahead: it is read later
       case "ended":
         return;
     }
@@ -210,9 +219,14 @@ export class Login implements WireReader {
     if (packet.minor > 0 || packet.unknownOptions.length > 0) this.#negotiateVersion(packet.unknownOptions);
     // A hint for those who would be refused anyway; the place itself is taken after the login. The console is always open.
     if (!this.#clients.hasRoom && !isConsole) throw this.#full();
-    const user = this.#identify(userName, parameters);
+    this.#identify(userName, parameters);
+  }
+
+  #authenticate(user: ClientUser | null, userName: string): void {
+    const { listen } = this.#context.config;
     this.#user = user;
-    if (mode === "verify-full" && this.#wire.peerName !== userName) throw this.#denied(`the certificate is for "${this.#wire.peerName}"`);
+    if (listen.tls.mode === "verify-full" && this.#wire.peerName !== userName)
+      throw this.#denied(`the certificate is for "${this.#wire.peerName}"`);
     this.#state = "authenticating";
     this.#authenticator = createClientAuthenticator({
       method: listen.auth,
@@ -225,16 +239,42 @@ export class Login implements WireReader {
     this.#step(this.#authenticator.start());
   }
 
-  /** Who the client is, as far as plugins know better than its startup packet; null: nobody that is configured. */
-  #identify(userName: string, parameters: ReadonlyMap<string, string>): ClientUser | null {
+  /** Who the client is, as far as plugins know better than its startup packet. */
+  #identify(userName: string, parameters: ReadonlyMap<string, string>): void {
     const { clientHooks } = this.#context;
     // The console must stay open to those who mend what a plugin does.
-    if (clientHooks === null || parameters.get("database") === consoleDatabaseName) return this.#context.user(userName) ?? null;
-    const verdict = clientHooks.connect(this.#wire, this.#clients.nextSessionId(), parameters);
-    if (verdict.refusal !== null) throw verdict.refusal;
-    this.#guest = verdict.session;
-    const user = this.#context.user(verdict.session.user) ?? null;
-    return user === null || verdict.login === null ? user : { ...user, serverLogin: verdict.login };
+    if (clientHooks === null || parameters.get("database") === consoleDatabaseName) {
+      this.#authenticate(this.#context.user(userName) ?? null, userName);
+      return;
+    }
+    let waits = false;
+    const hear = (verdict: ClientVerdict): void => {
+      this.#question = null;
+      if (verdict.refusal !== null) throw verdict.refusal;
+      this.#guest = verdict.session;
+      const user = this.#context.user(verdict.session.user) ?? null;
+      this.#authenticate(user === null || verdict.login === null ? user : { ...user, serverLogin: verdict.login }, userName);
+    };
+    this.#state = "asking";
+    this.#question = clientHooks.connect(this.#wire, this.#clients.nextSessionId(), parameters, (verdict) => {
+      if (!waits) hear(verdict);
+      else
+        this.#goOn(() => {
+          hear(verdict);
+          if (this.#kept.length > 0) this.#read();
+        });
+    });
+    waits = true;
+  }
+
+  /** What comes later than the bytes that led there: an error is the client's, as it is within onBytes(). */
+  #goOn(next: () => void): void {
+    try {
+      next();
+    } catch (error) {
+      if (!(error instanceof PoolerError)) throw error;
+      this.#fail(error);
+    }
   }
 
   /** Protocol 3.0 is what there is; source: the protocol's "Message Formats", NegotiateProtocolVersion. */
@@ -334,20 +374,31 @@ export class Login implements WireReader {
         this.#fail(error);
         return;
       }
-      try {
-        this.#greet(database, user, pool.greeting ?? new Map());
-      } catch (failure) {
-        if (failure instanceof PoolerError) this.#fail(failure);
-        else throw failure;
-      }
+      this.#goOn(() => this.#greetOrAsk(database, user, pool.greeting ?? new Map()));
     });
+  }
+
+  /** A plugin that inspects may wait: then it is all done once more when it has answered. */
+  #greetOrAsk(database: Database, user: ClientUser, greeting: ReadonlyMap<string, string>): void {
+    try {
+      this.#greet(database, user, greeting);
+    } catch (error) {
+      if (!(error instanceof QuestionPending)) throw error;
+      this.#question = error.question;
+      error.question.onAnswer = () => {
+        this.#question = null;
+        this.#goOn(() => this.#greetOrAsk(database, user, greeting));
+      };
+    }
   }
 
   #greet(database: Database, user: ClientUser, greeting: ReadonlyMap<string, string>): void {
     const startup = this.#startup as Startup;
     const { applicationName } = startup;
     const { shown, messages, encoding, standardStrings } = startup.greeting(greeting);
-    const id = this.#guest?.id ?? this.#clients.nextSessionId();
+    this.#id ??= this.#guest?.id ?? this.#clients.nextSessionId();
+    const id = this.#id;
+    if (this.#context.router?.chain.waits === true) this.#answers ??= new ChainAnswers();
     const { remoteAddress: clientAddress, tls } = this.#wire;
     askAboutStartup(
       this.#context,
@@ -364,6 +415,7 @@ export class Login implements WireReader {
       },
       database,
       [...startup.given].map(([name, value]) => startupSetting(name, value)),
+      this.#answers,
     );
     // One write for all of it: each costs more than everything else here.
     const reply = this.#context.reply
@@ -417,6 +469,8 @@ export class Login implements WireReader {
 
   #end(): void {
     this.#state = "ended";
+    this.#question?.drop();
+    this.#question = null;
     if (this.#guest !== null) this.#context.clientHooks?.left(this.#guest, false);
     this.#guest = null;
     if (this.#isAdmitted) this.#clients.dismiss();

@@ -1,5 +1,6 @@
 // A client after its login: what it may send when, which server it has, what has to be undone when it leaves.
 //
+//   idle ──a batch about which a plugin has to think──▶ asking ──its answer──▶ idle, with the same batch
 //   idle ──a batch that needs a server──▶ waiting ──server──▶ preparing ──settings are the client's──▶ active
 //    ▲ │ └─ answered here, refused                                                                     │
 //    └─┴──────────────────────────── ReadyForQuery, the last one owed ◀────────────────────────────────┘
@@ -34,7 +35,7 @@ import { endsWithSync } from "./refusals.js";
 import { SettingsTracker } from "./session-effects.js";
 import { changesReading, type Settings } from "./settings.js";
 
-export type SessionState = "idle" | "waiting" | "preparing" | "verifying" | "active" | "riding" | "closed";
+export type SessionState = "idle" | "asking" | "waiting" | "preparing" | "verifying" | "active" | "riding" | "closed";
 
 export interface SessionOptions {
   readonly id: number;
@@ -372,6 +373,16 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
     if (!refusals.skipping && !this.server?.replies.skipping) runner.run(buffer, start, end);
     else if (!isQuery && endsWithSync(buffer, start, end)) refusals.endSkipping();
     this.#leaveIfDraining();
+    this.#rest();
+  }
+
+  /** A plugin has answered, or its deadline has come. */
+  onAnswer(): void {
+    try {
+      this.#running().onAnswer();
+    } catch (error) {
+      this.onBug(error);
+    }
     this.#rest();
   }
 

@@ -41,6 +41,8 @@ export interface Fleet {
   resume(database: string | null): Promise<void>;
   /** Ends a worker whose plugin does not return from a call. */
   endStuck(worker: WorkerProcess, running: RunningHook): void;
+  /** A plugin answers nobody in this worker any more: another takes its place, and it is drained. */
+  replaceExhausted(worker: WorkerProcess, running: RunningHook): void;
   /** Nobody is to call these any more; workers that are started do not even load them. */
   takeOutOfService(plugins: readonly OutOfService[]): void;
   /**
@@ -203,6 +205,23 @@ class WorkerFleet implements Fleet {
     worker.kill(true);
   }
 
+  replaceExhausted(worker: WorkerProcess, { plugin, hook }: RunningHook): void {
+    const { logger } = this.#options;
+    const place = this.#places.find((candidate) => candidate.worker === worker);
+    const isReplaced = place === undefined || place.successor !== null || worker.state !== "ready" || this.#stopping !== null;
+    const fields = { event: "plugin exhausted", worker: worker.number, pid: worker.pid, plugin, hook };
+    const what = `plugin "${plugin}" answers nobody any more: none of its calls of ${hook} returns`;
+    if (isReplaced) {
+      logger.error(fields, `${what}; worker ${worker.number} is being replaced already`);
+      return;
+    }
+    logger.error(fields, `${what}; worker ${worker.number} is drained and replaced`);
+    this.#replace(place, this.#config, this.#chain, this.#outOfService).then(
+      () => this.#drain(worker, this.#config.timeouts.drainMs),
+      (error: unknown) => logger.error({ ...fields, error }, `worker ${worker.number} could not be replaced`),
+    );
+  }
+
   takeOutOfService(plugins: readonly OutOfService[]): void {
     this.#outOfService = plugins;
     for (const worker of this.#running) if (worker.chain === this.#chain) worker.send({ kind: "outOfService", plugins });
@@ -266,13 +285,13 @@ class WorkerFleet implements Fleet {
   }
 
   /** A new worker boots and takes the place; the one before goes on with the clients that it has. */
-  #replace(place: Place, config: PoolerConfig, chain: number): Promise<void> {
+  #replace(place: Place, config: PoolerConfig, chain: number, outOfService: readonly OutOfService[] = []): Promise<void> {
     if (this.#stopping !== null) return Promise.reject(stoppedWhileStarting());
     place.restart?.cancel();
     place.restart = null;
     return new Promise((done, failed) => {
       const served = { ready: () => {}, failed: () => {} };
-      const successor = this.#launch(this.#freeNumber(), config, chain, [], {
+      const successor = this.#launch(this.#freeNumber(), config, chain, outOfService, {
         ready: () => {
           const before = place.worker;
           place.successor = null;
@@ -384,7 +403,7 @@ class WorkerFleet implements Fleet {
     const next = delayMs === 0 || place.successor !== null ? "a new one is started" : `a new one is started in ${delayMs} ms`;
     if (isExpected) logger.info(fields, `${why}; ${next}`);
     else logger.error({ ...fields, ...(exit.hint === null ? {} : { hint: exit.hint }) }, `${why}; ${next}`);
-    if (exit.running !== null) this.#options.onCrash(worker, exit.running);
+    if (exit.running !== null) for (const running of [exit.running, ...exit.alsoRunning]) this.#options.onCrash(worker, running);
     if (place.successor === null) this.#restart(place, delayMs);
   }
 

@@ -80,6 +80,8 @@ export type ToSupervisor =
   | { readonly kind: "slotsWanted"; readonly key: PoolKey; readonly limit: number }
   /** Server connections that were closed, or never opened, after `slots`. */
   | { readonly kind: "slotsReturned"; readonly key: PoolKey; readonly count: number }
+  /** All calls that this plugin may make at a time do not return: it can be asked nothing any more. Said once. */
+  | { readonly kind: "exhausted"; readonly plugin: number; readonly hook: string }
   /** The worker got SIGTERM: unless the whole pooler stops, it wants to be drained and replaced. */
   | { readonly kind: "terminate" }
   | { readonly kind: "console"; readonly id: number; readonly user: string; readonly admin: boolean; readonly sql: string };
@@ -239,6 +241,12 @@ export interface PluginStats {
   readonly hookCalls: Readonly<Record<SideHook, HookStats>>;
   /** Calls per latency bucket: upper bounds latencyBucketsUs, the last one open. */
   readonly latency: readonly number[];
+  /** Calls of a plugin that may wait that its deadline came before, */
+  readonly timeouts: number;
+  /** ... and questions that it was not asked since as many calls ran as may. */
+  readonly overloads: number;
+  /** Its calls at this moment, in this worker. */
+  readonly onThreads: { readonly running: number; readonly stuck: number };
 }
 
 export interface HookStats {

@@ -13,7 +13,7 @@ import type { PoolerConfig } from "../config/types.js";
 import { type CounterLedger, createCounterLedger } from "../metrics/counter-ledger.js";
 import type { MetricsServer } from "../metrics/metrics-server.js";
 import type { PoolerView, WorkerStatus } from "../metrics/pooler-view.js";
-import { createCrashPage, readCrashPage } from "../plugins/crash-page.js";
+import { createCrashPage, readCrashPage, readCrashPlaces } from "../plugins/crash-page.js";
 import { clearClientCount } from "../worker/client-counts.js";
 import { createFleet, type Fleet } from "./fleet.js";
 import type { OutOfService } from "./ipc.js";
@@ -145,7 +145,7 @@ class PoolerSupervisor implements Supervisor {
         this.#broker.gone(worker.number, clock.nowMs());
         this.#watchSlots();
       },
-      onCrash: (worker, running) => this.#onCrash(worker, running),
+      onCrash: (worker, running) => this.#onCrash(worker, running, worker.stuck),
     });
   }
 
@@ -297,8 +297,8 @@ class PoolerSupervisor implements Supervisor {
     this.#watchdog.limit(this.#config.plugins.length === 0 ? 0 : this.#config.timeouts.pluginCallMs);
   }
 
-  #onCrash(worker: WorkerProcess, running: RunningHook): void {
-    const out = this.#ward.note({ plugin: running.position, hook: running.hook, hung: worker.stuck, worker: worker.number });
+  #onCrash(worker: WorkerProcess, running: RunningHook, hung: boolean): void {
+    const out = this.#ward.note({ plugin: running.position, hook: running.hook, hung, worker: worker.number });
     if (out === null) return;
     this.#fleet.takeOutOfService(this.#ward.outOfService);
     const plugin = running.plugin;
@@ -315,6 +315,14 @@ class PoolerSupervisor implements Supervisor {
           .cancel(worker, message.processId, message.secretKey)
           .then(() => worker.send({ kind: "cancelled", id: message.id }));
         return;
+      case "exhausted": {
+        const plugin = worker.config.plugins[message.plugin]?.name ?? `number ${message.plugin}`;
+        const running = { plugin, position: message.plugin, hook: message.hook, call: 0 };
+        // First: the new worker does without it, if this was once too often.
+        this.#onCrash(worker, running, true);
+        this.#fleet.replaceExhausted(worker, running);
+        return;
+      }
       case "slotsWanted":
         this.#broker.wanted(worker.number, message.key, message.limit, this.#clock.nowMs());
         this.#watchSlots();
@@ -415,7 +423,7 @@ const whatNow: Readonly<Record<OutOfService["action"], string>> = {
 
 function openCrashPage(): CrashPage {
   const fd = createCrashPage();
-  return { fd, read: () => readCrashPage(fd), close: () => closeSync(fd) };
+  return { fd, read: () => readCrashPage(fd), readPlaces: () => readCrashPlaces(fd), close: () => closeSync(fd) };
 }
 
 function defaultWorkerEntry(): string {

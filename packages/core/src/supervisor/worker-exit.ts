@@ -13,6 +13,7 @@ export function describeExit(number: number, exit: WorkerExit): string {
   const when = exit.during === "booting" ? " while it started" : "";
   if (exit.stuck && exit.running !== null)
     return `worker ${number} was killed${when}: plugin "${exit.running.plugin}" did not return from ${exit.running.hook}`;
-  const where = exit.running === null ? "" : ` while plugin "${exit.running.plugin}" ran ${exit.running.hook}`;
+  const running = exit.running === null ? [] : [exit.running, ...exit.alsoRunning];
+  const where = running.map(({ plugin, hook }, index) => `${index === 0 ? " while" : " and"} plugin "${plugin}" ran ${hook}`).join("");
   return `worker ${number} ${how}${when}${where}`;
 }

@@ -2,6 +2,8 @@
 // other workers, nor whether it is replaced.
 import { type ChildProcess, spawn } from "node:child_process";
 import type { PoolerConfig } from "../config/types.js";
+import { blockingDefaults } from "../plugins/chain-plugin.js";
+import { isScript } from "../plugins/loader-scripts.js";
 import type { OutOfService, ToSupervisor, ToWorker, WorkerSnapshot } from "./ipc.js";
 
 export type WorkerState = "booting" | "ready" | "retiring" | "draining" | "gone";
@@ -23,6 +25,8 @@ export interface WorkerExit {
   readonly reason: string | null;
   readonly hint: string | null;
   readonly running: RunningHook | null;
+  /** What else it was doing for plugins, on threads, each hook once: the fault may be any one's. */
+  readonly alsoRunning: readonly RunningHook[];
   /** It was killed since it did not go on. */
   readonly stuck: boolean;
   /** The state that it was in. */
@@ -30,7 +34,10 @@ export interface WorkerExit {
 }
 
 /** Messages that are neither answers nor part of the boot. */
-export type WorkerMessage = Extract<ToSupervisor, { kind: "cancel" | "slotsWanted" | "slotsReturned" | "console" | "terminate" }>;
+export type WorkerMessage = Extract<
+  ToSupervisor,
+  { kind: "cancel" | "slotsWanted" | "slotsReturned" | "console" | "exhausted" | "terminate" }
+>;
 
 export interface WorkerEvents {
   onReady(io: WorkerSnapshot["io"]): void;
@@ -71,10 +78,18 @@ export interface WorkerProcess {
   kill(stuck?: boolean): void;
 }
 
+interface CrashNote {
+  readonly plugin: number;
+  readonly hook: string;
+  readonly call: number;
+}
+
 /** The page of memory in which a worker notes which plugin it is about to call; it outlives the worker. */
 export interface CrashPage {
   readonly fd: number;
-  read(): { readonly plugin: number; readonly hook: string; readonly call: number } | null;
+  read(): CrashNote | null;
+  /** Of calls on threads. */
+  readPlaces(): readonly CrashNote[];
   close(): void;
 }
 
@@ -99,6 +114,21 @@ export interface WorkerProcessOptions {
  * memory (16 MiB by default, several times, in every worker) and time.
  */
 const workerFlags = ["--max-semi-space-size=2"];
+
+/** What Node and its libraries use of libuv's threads: files, names, TLS. */
+const ownThreads = 4;
+const mostThreads = 1024;
+
+/** Calls of plugins that may wait never take the threads that the worker itself needs: Node reads their number once, at the start. */
+function environmentOf({ plugins }: PoolerConfig): NodeJS.ProcessEnv {
+  const calls = plugins
+    .filter(({ library }) => !isScript(library))
+    .reduce((sum, { blocking }) => sum + (blocking?.maxConcurrent ?? blockingDefaults.maxConcurrent), 0);
+  if (calls === 0) return process.env;
+  const own = Number(process.env["UV_THREADPOOL_SIZE"] ?? "");
+  const threads = Math.min(mostThreads, Math.max(ownThreads, Number.isInteger(own) ? own : 0) + calls);
+  return { ...process.env, UV_THREADPOOL_SIZE: String(threads) };
+}
 
 export function startWorkerProcess(options: WorkerProcessOptions, events: WorkerEvents): WorkerProcess {
   return new Worker(options, events);
@@ -142,6 +172,7 @@ class Worker implements WorkerProcess {
         ...(options.clientCountsFd === null ? [] : [options.clientCountsFd]),
       ],
       serialization: "advanced",
+      env: environmentOf(options.config),
     });
     this.#child = child;
     child.on("message", (message) => this.#receive(message as ToSupervisor));
@@ -218,9 +249,23 @@ class Worker implements WorkerProcess {
   running(): RunningHook | null {
     if (this.#state === "gone") return null;
     const noted = this.#crashPage.read();
-    if (noted === null) return null;
-    const { plugin: position, hook, call } = noted;
+    return noted === null ? null : this.#hookOf(noted);
+  }
+
+  #hookOf({ plugin: position, hook, call }: CrashNote): RunningHook {
     return { plugin: this.#config.plugins[position]?.name ?? `number ${position}`, position, hook, call };
+  }
+
+  /** Who may have ended it. What runs on threads has nothing to do with a worker that is killed from outside. */
+  #atFault(signal: NodeJS.Signals | null): readonly RunningHook[] {
+    const running = this.running();
+    const all = running === null ? [] : [running];
+    if (signal === "SIGKILL") return all;
+    for (const noted of this.#crashPage.readPlaces()) {
+      const hook = this.#hookOf(noted);
+      if (!all.some(({ position, hook: other }) => position === hook.position && other === hook.hook)) all.push(hook);
+    }
+    return all;
   }
 
   kill(stuck = false): void {
@@ -260,6 +305,7 @@ class Worker implements WorkerProcess {
       case "slotsWanted":
       case "slotsReturned":
       case "console":
+      case "exhausted":
       case "terminate":
         this.#events.onMessage(message);
         return;
@@ -280,7 +326,7 @@ class Worker implements WorkerProcess {
   #finish(): void {
     if (this.#exit === null || !this.#disconnected || this.#state === "gone") return;
     const during = this.#state;
-    const running = this.running();
+    const [running = null, ...alsoRunning] = this.#atFault(this.#exit.signal);
     this.#state = "gone";
     this.#crashPage.close();
     for (const done of this.#questions.values()) done(null);
@@ -291,6 +337,7 @@ class Worker implements WorkerProcess {
       reason: this.#reason,
       hint: this.#hint,
       running,
+      alsoRunning,
       stuck: this.stuck,
       during,
     });

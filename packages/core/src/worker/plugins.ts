@@ -3,6 +3,7 @@
 import { constants } from "@pooler/plugin-abi";
 import type { Clock } from "../base/clock.js";
 import type { Logger } from "../base/logger.js";
+import { exitNow } from "../base/native.js";
 import type { PoolerConfig } from "../config/types.js";
 import { createPluginChain } from "../plugins/chain.js";
 import { openCrashPage } from "../plugins/crash-page.js";
@@ -18,7 +19,10 @@ export interface WorkerPlugins {
   readonly statements: StatementSource;
   /** A reload. Null: all took it; else who refused it, in words. */
   reload(before: PoolerConfig, after: PoolerConfig): string | null;
+  /** All but those with a call that has not returned. */
   destroy(): void;
+  /** The process ends in an orderly way. */
+  onExit(code: number): void;
 }
 
 /** Throws PLUGIN_UNUSABLE. `without`: positions of plugins that are not loaded. The grammar is loaded only when a plugin reads facts: it takes some 100 MB. */
@@ -52,7 +56,11 @@ export async function createWorkerPlugins(
     statements,
     reload: (before, after) => made.hooks?.reload(before.plugins, after.plugins, { worker, grammar: grammarMajor }) ?? null,
     destroy: () => {
-      for (const plugin of [...plugins].reverse()) plugin.destroy();
+      for (const [position, plugin] of [...plugins.entries()].reverse()) if (made.runningOf(position) === 0) plugin.destroy();
+    },
+    onExit: (code) => {
+      crashPage.leaveAllPlaces();
+      if (made.running > 0) exitNow(code);
     },
   };
 }

@@ -72,6 +72,7 @@ function stateOf(session: Session): ClientSnapshot["state"] {
   switch (session.state) {
     case "waiting":
       return "waiting";
+    case "asking":
     case "preparing":
     case "verifying":
     case "active":

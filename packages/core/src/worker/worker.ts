@@ -38,6 +38,13 @@ export async function startWorker(boot: WorkerBoot, link: WorkerLink, log: Logge
           log,
           new Set(boot.outOfService.map(({ plugin }) => plugin)),
         );
+  if (plugins !== null) {
+    process.once("exit", (code) => plugins.onExit(code));
+    process.once("uncaughtExceptionMonitor", (error) => {
+      // What Node says of it comes after "exit".
+      if (plugins.chain.running > 0) log.error({ error }, "the worker ends because of a bug");
+    });
+  }
   const worker = new Worker(boot, link, log, plugins, exit);
   worker.listen();
   link.onOrders(worker.orders);
@@ -64,6 +71,8 @@ class Worker {
   #lastServer = 0;
   #pausedAll = false;
   #exiting = false;
+  /** The supervisor knows that a plugin answers nobody any more. */
+  #exhausted = false;
 
   constructor(boot: WorkerBoot, link: WorkerLink, log: Logger, plugins: WorkerPlugins | null, exit: (code: number) => void) {
     const { config } = boot;
@@ -139,6 +148,7 @@ class Worker {
       for (const database of this.#databases.values()) database.tick(nowMs);
       this.#context.runners.tick(nowMs);
       this.#clients.tick(nowMs);
+      this.#lookForExhausted();
       this.#context.memory.tick(nowMs, this.#context.config.timeouts.queryWaitMs);
       if (this.#listeners.length > 0) this.#counts.tell(this.#clients.connections);
       clock.setTimer(tickMs, tick).unref();
@@ -215,6 +225,17 @@ class Worker {
       },
       slotsWanted: ({ key, count, urgent }) => this.#pool(key)?.giveUp(count, urgent),
     };
+  }
+
+  /** A plugin whose calls all hang answers nobody any more; another worker has threads of its own. */
+  #lookForExhausted(): void {
+    const { pluginCallMs } = this.#context.config.timeouts;
+    if (this.#plugins === null || this.#exhausted || pluginCallMs === 0) return;
+    for (const { plugin, hook } of this.#plugins.chain.stuckFor(pluginCallMs)) {
+      this.#exhausted = true;
+      this.#link.send({ kind: "exhausted", plugin, hook });
+      return;
+    }
   }
 
   /** Stop accepting, serve who is there for as long as they stay, then exit. */
