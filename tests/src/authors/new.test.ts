@@ -130,20 +130,24 @@ test("a new plugin in TypeScript builds, passes its tests and the check, and is 
 test("list shows the chain of a configuration, and what cannot be used", async () => {
   const text = (name: string): string =>
     `[databases.app]\nurl = "postgres://db/app"\n[users.app]\npassword = "x"\n[[plugins]]\nname = "${name}"\n`;
-  writeFileSync(join(folder, "pooler.toml"), text(`./pooler-plugin-see/${prebuild}`));
+  const project = join(folder, "pooler-plugin-listed");
+  expect((await workshop.plugin(["new", "@acme/pooler-plugin-listed", "--lang", "c"])).code).toBe(0);
+  workshop.install(project);
+  expect((await workshop.plugin(["build"], { cwd: project })).code).toBe(0);
+  writeFileSync(join(folder, "pooler.toml"), text(`./pooler-plugin-listed/${prebuild}`));
   const { code, out } = await workshop.plugin(["list"]);
-  expect(out).toBe(`1. ./pooler-plugin-see/${prebuild}
-   plugin       see 0.1.0
+  expect(out).toBe(`1. ./pooler-plugin-listed/${prebuild}
+   plugin       listed 0.1.0
    ABI          1.1, built with c
    platform     ${platform}
    hooks        route_query
    capabilities inspect, facts
-   path         ${join(folder, "pooler-plugin-see", prebuild)}
+   path         ${join(project, prebuild)}
 `);
   expect(code).toBe(0);
   const json = await workshop.plugin(["list", "--json"]);
   expect(JSON.parse(json.out)).toMatchObject([
-    { position: 1, plugin: "see", version: "0.1.0", abi: "1.1", hooks: ["route_query"], problem: null },
+    { position: 1, plugin: "listed", version: "0.1.0", abi: "1.1", hooks: ["route_query"], problem: null },
   ]);
   writeFileSync(join(folder, "wrong.toml"), text("./wrong.so"));
   writeFileSync(join(folder, "wrong.so"), "#!/bin/sh\necho this is no library at all, is it?\n");
@@ -202,8 +206,10 @@ describe("build tells what is wrong with a package", () => {
   });
 
   test("a command of the author's own builds what it likes", async () => {
-    const source = join(folder, "pooler-plugin-see", "src", "plugin.c");
+    expect((await workshop.plugin(["new", "@acme/pooler-plugin-own", "--lang", "c"])).code).toBe(0);
+    const source = join(folder, "pooler-plugin-own", "src", "plugin.c");
     const build = `test "$POOLER_PLATFORM" = ${platform} && cc -shared -fPIC -I "$POOLER_INCLUDE" ${source} -o "$POOLER_OUTPUT"`;
+    mkdirSync(project, { recursive: true });
     writeFileSync(join(project, "package.json"), manifest({ abi: 1, build }));
     const { code, out } = await workshop.plugin(["build"], { cwd: project });
     expect(out).toContain(`built ${prebuild}`);
