@@ -73,6 +73,7 @@ typedef int32_t pooler_status;
 #define POOLER_ROW_DROP 2  /* ... the client does not get it */
 
 #define POOLER_OK 0             /* create, learn, reload, query_end, client_disconnect: done */
+#define POOLER_NOT_MINE 1       /* since 1.1. learn: done, and the verdict would be POOLER_SKIP: do not ask me about this statement */
 #define POOLER_FAILED (-1)      /* the plugin could not do its work; `message` says why */
 #define POOLER_PANICKED (-2)    /* the SDK caught a panic or exception; `message` is its text */
 #define POOLER_BAD_INPUT (-3)   /* the frame could not be read */
@@ -438,7 +439,8 @@ typedef void (*pooler_destroy_fn)(void *state);
 typedef pooler_status (*pooler_route_query_fn)(void *state, const pooler_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
 typedef pooler_status (*pooler_fetch_output_fn)(void *state, pooler_output *out, uint32_t out_cap);
 /* Called before the first pooler_route_query that names the statement's id, with `in->statement` and `in->session`
- * set; `out` uses `message` only. A failure fails that query and the statement is learned again with the next one. */
+ * set; `out` uses `message` only. A failure fails that query and the statement is learned again with the next one.
+ * Since 1.1 POOLER_NOT_MINE: pooler_route_query is not called about it, which costs nothing and, with POOLER_CAP_BLOCKING, takes no thread. */
 typedef pooler_status (*pooler_learn_statement_fn)(void *state, const pooler_input *in, uint32_t in_len, pooler_output *out, uint32_t out_cap);
 typedef void (*pooler_forget_statement_fn)(void *state, uint64_t statement_id);
 /* Verdicts: POOLER_SKIP, POOLER_ACCEPT, POOLER_ERROR. A failure refuses the client. Not called for the console. */

@@ -168,6 +168,7 @@ export const constants = {
   POOLER_ROW_DROP: 2,
 
   POOLER_OK: 0,
+  POOLER_NOT_MINE: 1,
   POOLER_FAILED: -1,
   POOLER_PANICKED: -2,
   POOLER_BAD_INPUT: -3,

@@ -49,10 +49,12 @@ use serde::de::DeserializeOwned;
 ///         Ok(query.facts().writes())
 ///     }
 ///
-///     fn route(&self, input: Input<'_>, writes: Option<&bool>) -> Output {
-///         if writes == Some(&false) {
-///             return Output::skip();
-///         }
+///     /// Statements that only read are not asked about.
+///     fn wants(&self, writes: &bool) -> bool {
+///         *writes
+///     }
+///
+///     fn route(&self, input: Input<'_>, _writes: Option<&bool>) -> Output {
 ///         self.asked.fetch_add(1, Ordering::Relaxed);
 ///         match ask_somebody(&input.session().user()) {
 ///             Ok(true) => Output::skip(),
@@ -82,6 +84,14 @@ pub trait BlockingPlugin: Sized + Sync + 'static {
     /// # Errors
     /// Fail the query that brought the text; it is learned again with the next one.
     fn learn(&self, query: Query<'_>) -> Result<Self::Statement, Error>;
+
+    /// Whether the host shall ask about a statement at all. It is asked once, with what [`learn`](BlockingPlugin::learn) returned;
+    /// when the answer is no, the statement goes past the plugin as if [`route`](BlockingPlugin::route) had said
+    /// [`Output::skip`], and takes no place among `max_concurrent`. So whoever only reads is not held up by those who wait.
+    fn wants(&self, statement: &Self::Statement) -> bool {
+        let _ = statement;
+        true
+    }
 
     /// Decides about one statement. May wait. `statement` is what [`learn`](BlockingPlugin::learn) returned for its text.
     fn route(&self, input: Input<'_>, statement: Option<&Self::Statement>) -> Output {

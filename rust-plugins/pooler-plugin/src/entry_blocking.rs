@@ -261,12 +261,18 @@ hooks! {
         let Some(query) = input.query() else {
             return encode_failure(sys::BAD_INPUT, "there is no statement to learn", output);
         };
-        done(output, panics::guard(|| {
+        let learned = panics::guard(|| {
             drop(shared.statements.remove(query.id())); // what was learned before must not outlive a failure
             let learned = shared.plugin.learn(query)?;
+            let wanted = shared.plugin.wants(&learned);
             drop(shared.statements.set(query.id(), learned));
-            Ok(())
-        }))
+            Ok(wanted)
+        });
+        match learned {
+            // A host that does not know it is older than any that calls plugins like this one.
+            Ok(Ok(false)) => sys::NOT_MINE,
+            learned => done(output, learned.map(|learned| learned.map(|_| ()))),
+        }
     };
 
     /// `pooler_client_connect`

@@ -31,6 +31,8 @@ pub const ROW_CHANGE: Status = 1;
 pub const ROW_DROP: Status = 2;
 /// `POOLER_OK`
 pub const OK: Status = 0;
+/// `POOLER_NOT_MINE`
+pub const NOT_MINE: Status = 1;
 /// `POOLER_FAILED`
 pub const FAILED: Status = -1;
 /// `POOLER_PANICKED`

@@ -88,6 +88,13 @@ impl BlockingPlugin for Puppet {
         Ok(Learned { text, stage: Arc::clone(&self.stage) })
     }
 
+    fn wants(&self, statement: &Learned) -> bool {
+        match statement.text.as_str() {
+            "want: panic" => panic!("wants too much"),
+            text => text != "not mine",
+        }
+    }
+
     fn route(&self, input: Input<'_>, statement: Option<&Learned>) -> Output {
         let Some(query) = input.query() else { return Output::skip() };
         let text = query.as_str_lossy().into_owned();
@@ -240,6 +247,22 @@ fn a_statement_that_is_forgotten_while_a_call_reads_it_lives_as_long_as_the_call
         assert_eq!(waiting.join().unwrap(), sys::SKIP);
     });
     assert_eq!(stage.alive.load(Ordering::SeqCst), 1, "only the other one is left");
+}
+
+#[test]
+fn what_it_does_not_want_is_not_asked_about() {
+    let (runner, stage, number) = start();
+    let request = Request::new("not mine").id(3);
+    assert_eq!(runner.route(&request), Ok(Output::skip()));
+    assert_eq!(*stage.called.here.lock().unwrap(), 0);
+    runner.forget(&request);
+    assert_eq!(stage.alive.load(Ordering::SeqCst), 0);
+    assert_eq!(runner.route(&Request::new("SELECT 1").id(3)), Ok(Output::skip()));
+    assert_eq!(*stage.called.here.lock().unwrap(), 1);
+
+    let raw = Raw::create(Exports::of_blocking::<Puppet>(), &format!(r#"{{"stage": {number}}}"#));
+    assert_eq!(raw.learn(&request), sys::NOT_MINE);
+    assert_eq!(raw.learn(&Request::new("want: panic").id(4)), sys::PANICKED);
 }
 
 #[test]

@@ -168,6 +168,8 @@ describe("the deadline", () => {
     });
     expect(statsOf(rig)).toMatchObject({ calls: 1, errors: 1, timeouts: 1, onThreads: { running: 1, stuck: 1 } });
     expect((await ask(rig, "next").decided).error).toMatchObject({ code: "PLUGIN_BUSY" });
+    // What it does not want to be asked about takes no place.
+    for (const _ of [1, 2]) expect(await ask(rig, "not mine").decided).toMatchObject({ outcome: "route", error: null });
     release("a");
     await until(() => rig.chain.running === 0);
     expect(statsOf(rig)).toMatchObject({ timeouts: 1, overloads: 1, onThreads: { running: 0, stuck: 0 } });

@@ -86,6 +86,10 @@ export class ChainMember {
     }
     const { input, output } = frames;
     output.clear();
+    if ((frames.statementBlock(statement).notMineOf & this.bit) !== 0) {
+      this.endedMs = beganMs;
+      return constants.POOLER_SKIP;
+    }
     this.#page.enter(this.#position, crashHooks.route_query);
     let status = (this.#exports.routeQuery as HookFunction)(this.#state, input.address, input.length, output.address, output.capacity);
     this.#page.leave();
@@ -112,6 +116,10 @@ export class ChainMember {
     const pool = this.pool as BlockingPool;
     if (this.#exports.learnStatement !== null && (statement.learnedBy & this.bit) === 0) {
       if (!this.#teach(frames, request, statement, queryId, startMs)) return this.#failed("PLUGIN_FAILED", this.failure);
+    }
+    if ((frames.statementBlock(statement).notMineOf & this.bit) !== 0) {
+      const skip = { verdict: constants.POOLER_SKIP, output: null, failure: "", failureCode: "PLUGIN_FAILED", heard: false } as const;
+      return { bit: this.bit, ...skip };
     }
     const call = pool.ask("route_query", frames.input, statement.id, (answer) => done(this.#judge(answer, frames.output)));
     return call ?? this.#failed("PLUGIN_BUSY", `${pool.limits.maxConcurrent} of its calls run already`);
@@ -202,10 +210,13 @@ export class ChainMember {
     this.#page.enter(this.#position, crashHooks.learn_statement);
     const status = learn(this.#state, input.address, input.length, output.address, output.capacity);
     this.#page.leave();
-    if (status !== constants.POOLER_OK) {
+    if (status !== constants.POOLER_OK && status !== constants.POOLER_NOT_MINE) {
       this.failure = `it could not learn the statement: ${textOfStatus(status, output)}`;
       return false;
     }
+    const block = frames.statementBlock(statement);
+    if (status === constants.POOLER_NOT_MINE) block.notMineOf |= this.bit;
+    else block.notMineOf &= ~this.bit;
     statement.learnedBy |= this.bit;
     return true;
   }

@@ -345,6 +345,15 @@ describe("learning statements", () => {
     expect(logOf(rig, "b")).toBe("learn 2, route 2, learn 3, route 3");
   });
 
+  it("that says that the statement is not the plugin's ends the questions about it", () => {
+    const rig = createRig({ a: "route", b: "every" });
+    for (const _ of [1, 2]) expect(rig.ask("not mine; a:forward 1 1")).toMatchObject({ outcome: "route", role: open, shard: anyShard });
+    expect(callsOf(rig)).toEqual({ a: 0, b: 0 });
+    rig.chain.forget(rig.statement("not mine; a:forward 1 1"));
+    rig.ask("a:forward 1 1");
+    expect(logOf(rig, "a")).toBe("learn 1, forget 1, learn 2, route 2, learn 3, route 3");
+  });
+
   it("brings the parse tree to those who ask for it", () => {
     const library = compiler.compile("puppet", { CAPABILITIES: String(constants.POOLER_CAP_PARSE_TREE) });
     let trees = 0;

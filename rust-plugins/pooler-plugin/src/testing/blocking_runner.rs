@@ -48,9 +48,17 @@ pub struct BlockingRunner {
     exports: Exports,
     state: *mut c_void,
     capacity: usize,
-    /// The statements that are learned, and how many calls about each are under way. Whoever holds it is "the one thread".
-    statements: Mutex<HashMap<u64, usize>>,
+    /// The statements that are learned. Whoever holds it is "the one thread".
+    statements: Mutex<HashMap<u64, Known>>,
     returned: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// How many calls about it are under way.
+    calls: usize,
+    /// The plugin does not want to be asked about it.
+    not_mine: bool,
 }
 
 // SAFETY: `state` is that of a plugin that may be called by several threads at a time; what may not is called under the lock.
@@ -97,7 +105,7 @@ impl BlockingRunner {
         self.capacity = capacity.max(size_of::<sys::Output>());
     }
 
-    /// Asks the plugin, and lets it learn the statement first when its id is new.
+    /// Asks the plugin, and lets it learn the statement first when its id is new. What it does not want to be asked about is skipped.
     ///
     /// # Errors
     /// When a hook fails, or the answer is malformed.
@@ -107,12 +115,16 @@ impl BlockingRunner {
         if !statements.contains_key(&id) {
             self.learn_locked(&mut statements, request)?;
         }
-        *statements.entry(id).or_default() += 1;
+        let known = statements.entry(id).or_default();
+        if known.not_mine {
+            return Ok(Output::Skip);
+        }
+        known.calls += 1;
         drop(statements);
         let route_query = exported(self.exports.route_query, "pooler_route_query");
         let answer = route_query.and_then(|hook| self.call(&request.frame(), hook)).and_then(verdict);
-        if let Some(calls) = self.lock().get_mut(&id) {
-            *calls -= 1;
+        if let Some(known) = self.lock().get_mut(&id) {
+            known.calls -= 1;
         }
         self.returned.notify_all();
         answer
@@ -129,7 +141,7 @@ impl BlockingRunner {
     /// Lets the plugin forget the statement, when the last call about it has returned.
     pub fn forget(&self, request: &Request) {
         let id = request.statement_id();
-        let busy = |statements: &mut HashMap<u64, usize>| statements.get(&id).is_some_and(|calls| *calls > 0);
+        let busy = |statements: &mut HashMap<u64, Known>| statements.get(&id).is_some_and(|known| known.calls > 0);
         let mut statements = self.returned.wait_while(self.lock(), busy).unwrap_or_else(PoisonError::into_inner);
         if let (Some(_), Some(forget)) = (statements.remove(&id), self.exports.forget_statement) {
             // SAFETY: `state` came from this plugin; nobody asks about the statement, nor learns one.
@@ -167,11 +179,16 @@ impl BlockingRunner {
         self.call(&create_frame(config_json), hook).map(|_| ())
     }
 
-    fn learn_locked(&self, statements: &mut HashMap<u64, usize>, request: &Request) -> Result<(), Failure> {
+    fn learn_locked(&self, statements: &mut HashMap<u64, Known>, request: &Request) -> Result<(), Failure> {
+        let mut not_mine = false;
         if let Some(learn) = self.exports.learn_statement {
-            learned(self.call(&request.learn_frame(), learn))?;
+            let answer = self.call(&request.learn_frame(), learn);
+            not_mine = matches!(answer, Ok((sys::NOT_MINE, _)));
+            if !not_mine {
+                learned(answer)?;
+            }
         }
-        statements.entry(request.statement_id()).or_default();
+        statements.entry(request.statement_id()).or_default().not_mine = not_mine;
         Ok(())
     }
 
@@ -180,7 +197,7 @@ impl BlockingRunner {
         unsafe { call_hook(&self.exports, self.state, self.capacity, input, hook) }.0
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
         self.statements.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

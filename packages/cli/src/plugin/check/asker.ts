@@ -21,18 +21,23 @@ export interface Asker {
 
 export function createAsker({ plugin, parser, learns }: CaseContext, state: bigint): Asker {
   const learned = new Set<number>();
+  /** What the plugin does not want to be asked about. */
+  const notMine = new Set<number>();
   const asker: Asker = {
     learn(input, { growth, ...options } = {}) {
       const frame = buildInput(learnInput(input), growth);
       const answer = plugin.learn(state, frame.bytes, { ...options, wellFormed: true });
-      if (answer.status === constants.POOLER_OK) learned.add(input.statement.id);
+      if (answer.status === constants.POOLER_NOT_MINE) notMine.add(input.statement.id);
+      else notMine.delete(input.statement.id);
+      if (answer.status >= constants.POOLER_OK) learned.add(input.statement.id);
       return answer;
     },
     ask(input, options = {}) {
       if (learns && !learned.has(input.statement.id)) {
         const answer = asker.learn(input, options);
-        if (answer.status !== constants.POOLER_OK) return { ...answer, digest: `learn: ${answer.digest}` };
+        if (answer.status < constants.POOLER_OK) return { ...answer, digest: `learn: ${answer.digest}` };
       }
+      if (notMine.has(input.statement.id)) return { status: constants.POOLER_SKIP, digest: "skip", message: null };
       const { growth, ...call } = options;
       return plugin.route(state, buildInput(routeInput(input), growth).bytes, {
         ...call,

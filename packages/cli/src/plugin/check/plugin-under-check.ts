@@ -168,8 +168,9 @@ class Opened implements PluginUnderCheck {
   }
 
   learn(state: bigint, frame: Buffer, { wellFormed, ...options }: CallOptions): Answer {
-    const call = this.#withFrames(frame, options, (...args) => this.#call("pooler_learn_statement", state, ...args));
-    return judgeDone(call.status, call.out, wellFormed);
+    const { status, out } = this.#withFrames(frame, options, (...args) => this.#call("pooler_learn_statement", state, ...args));
+    if (status !== constants.POOLER_NOT_MINE) return judgeDone(status, out, wellFormed);
+    return { ...judgeDone(constants.POOLER_OK, out, wellFormed), status, digest: "not mine" };
   }
 
   forget(state: bigint, statementId: number): void {
