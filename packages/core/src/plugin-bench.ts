@@ -4,8 +4,9 @@ import { createClock } from "./base/clock.js";
 import { createLogger } from "./base/logger.js";
 import { describeHost } from "./config/build-databases.js";
 import type { PoolerConfig } from "./config/types.js";
+import { ChainAnswers } from "./plugins/chain-answers.js";
 import { createChainDecision } from "./plugins/chain-calls.js";
-import type { ChainDecision, ClusterView, ParameterView } from "./plugins/types.js";
+import type { ChainDecision, ChainRequest, ClusterView, ParameterView } from "./plugins/types.js";
 import { createWorkerPlugins } from "./worker/plugins.js";
 
 export interface BenchQuestion {
@@ -36,6 +37,8 @@ export interface BenchQuestion {
 export interface PluginBench {
   /** What the plugins made of it, as the router would get it. */
   ask(question: BenchQuestion): ChainDecision;
+  /** The same as a session does it: plugins that may wait are called on threads, and this process goes on meanwhile. */
+  askLater(question: BenchQuestion): Promise<ChainDecision>;
   close(): void;
 }
 
@@ -44,55 +47,65 @@ export async function createPluginBench(config: PoolerConfig): Promise<PluginBen
   const plugins = await createWorkerPlugins(config, 0, null, createClock(), createLogger({ level: "error", format: "pretty" }));
   const cluster = clusterOf(config);
   let sessions = 0;
+  const requestOf = (question: BenchQuestion, answers: ChainAnswers | null): ChainRequest => {
+    const { sql, parameters, clientEncoding = "UTF8" } = question;
+    const bytes = Buffer.from(sql);
+    const { statements } = plugins.statements.statementsOf(bytes, 0, bytes.length, clientEncoding, true);
+    const [statement] = statements;
+    if (statement === undefined || statements.length > 1) {
+      throw new TypeError(`a question holds one statement, this one ${statements.length}: ${bytes.toString()}`);
+    }
+    sessions += 1;
+    return {
+      statement,
+      session: {
+        id: sessions,
+        user: question.user ?? "app",
+        database: question.database ?? cluster.name,
+        applicationName: question.applicationName ?? "",
+        clientAddress: question.clientAddress ?? "127.0.0.1",
+        clientEncoding,
+        tls: question.tls ?? false,
+        generation: 1,
+        encoded: null,
+      },
+      cluster,
+      parameters: parameters === undefined ? null : viewOf(parameters),
+      lifted: null,
+      extended: (question.protocol ?? (parameters === undefined ? "simple" : "extended")) === "extended",
+      inTransaction: question.inTransaction ?? false,
+      readOnly: question.readOnly ?? false,
+      firstStatement: question.firstStatement ?? true,
+      routable: true,
+      prepareOnly: question.prepareOnly ?? false,
+      severalStatements: question.severalStatements ?? false,
+      standardStrings: true,
+      role: roleOf(question.role),
+      shard:
+        question.shard === undefined ? constants.POOLER_SHARD_OPEN : question.shard === "all" ? constants.POOLER_SHARD_ALL : question.shard,
+      answers,
+      msSinceWrite: question.msSinceWrite ?? constants.POOLER_NEVER,
+    };
+  };
   return {
     ask(question) {
-      const { sql, parameters, clientEncoding = "UTF8" } = question;
-      const bytes = Buffer.from(sql);
       const decision = createChainDecision();
-      const { statements } = plugins.statements.statementsOf(bytes, 0, bytes.length, clientEncoding, true);
-      const [statement] = statements;
-      if (statement === undefined || statements.length > 1) {
-        throw new TypeError(`a question holds one statement, this one ${statements.length}: ${bytes.toString()}`);
-      }
-      sessions += 1;
-      plugins.chain.ask(
-        {
-          statement,
-          session: {
-            id: sessions,
-            user: question.user ?? "app",
-            database: question.database ?? cluster.name,
-            applicationName: question.applicationName ?? "",
-            clientAddress: question.clientAddress ?? "127.0.0.1",
-            clientEncoding,
-            tls: question.tls ?? false,
-            generation: 1,
-            encoded: null,
-          },
-          cluster,
-          parameters: parameters === undefined ? null : viewOf(parameters),
-          lifted: null,
-          extended: (question.protocol ?? (parameters === undefined ? "simple" : "extended")) === "extended",
-          inTransaction: question.inTransaction ?? false,
-          readOnly: question.readOnly ?? false,
-          firstStatement: question.firstStatement ?? true,
-          routable: true,
-          prepareOnly: question.prepareOnly ?? false,
-          severalStatements: question.severalStatements ?? false,
-          standardStrings: true,
-          role: roleOf(question.role),
-          shard:
-            question.shard === undefined
-              ? constants.POOLER_SHARD_OPEN
-              : question.shard === "all"
-                ? constants.POOLER_SHARD_ALL
-                : question.shard,
-          answers: null,
-          msSinceWrite: question.msSinceWrite ?? constants.POOLER_NEVER,
-        },
-        decision,
-      );
+      plugins.chain.ask(requestOf(question, null), decision);
       return decision;
+    },
+    async askLater(question) {
+      const answers = new ChainAnswers();
+      const request = requestOf(question, answers);
+      const decision = createChainDecision();
+      for (;;) {
+        answers.rewind();
+        plugins.chain.ask(request, decision);
+        const { pending } = decision;
+        if (pending === null) return decision;
+        await new Promise<void>((resolve) => {
+          pending.onAnswer = resolve;
+        });
+      }
     },
     close: () => plugins.destroy(),
   };

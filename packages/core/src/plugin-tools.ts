@@ -2,7 +2,7 @@
 // frames as the host does. Not for running a pooler.
 export { native } from "./base/native.js";
 export { type BenchQuestion, createPluginBench, type PluginBench } from "./plugin-bench.js";
-export type { LoadedPlugin, PluginDescription } from "./plugins/chain-plugin.js";
+export { blockingDefaults, type LoadedPlugin, type PluginDescription } from "./plugins/chain-plugin.js";
 export { readInterception, readRefusal, readRewrite } from "./plugins/chain-verdicts.js";
 export { largestOutputBytes, OutputFrame } from "./plugins/frames-output.js";
 export { inspectPlugin } from "./plugins/loader.js";

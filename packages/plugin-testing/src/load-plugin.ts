@@ -21,6 +21,8 @@ export interface LoadOptions {
 export interface TestedPlugin {
   /** What it answers; throws when it fails. */
   route(question: string | Question): Verdict;
+  /** The same of a plugin that may wait, on a thread: what it waits for may be in this process. Rejects when it fails. */
+  routeLater(question: string | Question): Promise<Verdict>;
   close(): void;
 }
 
@@ -44,6 +46,10 @@ export async function loadPlugin(options: LoadOptions = {}): Promise<TestedPlugi
     route(given) {
       const question = typeof given === "string" ? { sql: given } : given;
       return verdictOf(bench.ask(question), question);
+    },
+    async routeLater(given) {
+      const question = typeof given === "string" ? { sql: given } : given;
+      return verdictOf(await bench.askLater(question), question);
     },
     close: () => bench.close(),
   };

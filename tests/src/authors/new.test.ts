@@ -2,8 +2,9 @@
 // when something is wrong.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { libraryFile, platform } from "../plugins/plugin-libraries.js";
+import { compilePlugin, libraryFile, platform } from "../plugins/plugin-libraries.js";
 import { createWorkshop, run } from "./command.js";
 
 const workshop = createWorkshop();
@@ -155,6 +156,16 @@ test("list shows the chain of a configuration, and what cannot be used", async (
   expect(wrong.out).toContain("cannot be used");
   expect(wrong.err).toMatch(/no shared library/);
   expect(wrong.code).toBe(1);
+});
+
+test("list says how a plugin that may wait is called", async () => {
+  const library = compilePlugin(fileURLToPath(new URL("fixtures/waiting.c", import.meta.url)));
+  const entry = `[[plugins]]\nname = "${library}"\ndeadline = "5s"\n`;
+  writeFileSync(join(folder, "waiting.toml"), `[databases.app]\nurl = "postgres://db/app"\n[users.app]\npassword = "x"\n${entry}`);
+  const { out } = await workshop.plugin(["list", "--config", "waiting.toml"]);
+  expect(out).toContain("   capabilities blocking\n   may wait     4 calls at a time, deadline 5000 ms\n");
+  const json = await workshop.plugin(["list", "--json", "--config", "waiting.toml"]);
+  expect(JSON.parse(json.out)).toMatchObject([{ max_concurrent: 4, deadline_ms: 5000 }]);
 });
 
 describe("new refuses", () => {

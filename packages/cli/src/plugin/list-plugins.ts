@@ -1,6 +1,6 @@
 // `pooler plugin list`: the chain that a configuration makes, each plugin as its library describes itself.
-import type { PoolerConfig } from "@pooler/core";
-import { currentPlatform } from "@pooler/core/plugin-tools";
+import type { PluginDescription, PoolerConfig } from "@pooler/core";
+import { blockingDefaults, currentPlatform } from "@pooler/core/plugin-tools";
 import { checkPlugin, type PluginVerdict } from "../check/check-plugin.js";
 import { reportError, type Terminal } from "../terminal.js";
 import { refusal } from "./refusal.js";
@@ -18,7 +18,8 @@ export async function listPlugins({ config, json, terminal }: ListOptions): Prom
   // One after the other: what they print on standard error stays readable.
   for (const plugin of config.plugins) verdicts.push(await checkPlugin(plugin));
   if (json) {
-    const rows = config.plugins.map(({ name, library, source, packageVersion, onError }, index) => {
+    const rows = config.plugins.map((plugin, index) => {
+      const { name, library, source, packageVersion, onError } = plugin;
       const verdict = verdicts[index];
       const known = verdict?.ok === true ? verdict.description : null;
       const problem = verdict?.ok === false ? verdict.message : null;
@@ -33,6 +34,8 @@ export async function listPlugins({ config, json, terminal }: ListOptions): Prom
         hooks: known?.hooks ?? [],
         capabilities: known?.capabilities ?? [],
         on_error: onError,
+        max_concurrent: known === null ? null : (limitsOf(plugin, known)?.maxConcurrent ?? null),
+        deadline_ms: known === null ? null : (limitsOf(plugin, known)?.deadlineMs ?? null),
         source,
         path: library,
         problem,
@@ -49,11 +52,20 @@ export async function listPlugins({ config, json, terminal }: ListOptions): Prom
   return failed.length === 0 ? 0 : 1;
 }
 
-function lines(plugin: PoolerConfig["plugins"][number], index: number, verdict: PluginVerdict | undefined, platform: string): string[] {
+type Entry = PoolerConfig["plugins"][number];
+type Limits = Readonly<Record<keyof typeof blockingDefaults, number>>;
+
+/** How a plugin that may wait is called; null: it answers at once. */
+function limitsOf({ blocking }: Entry, { capabilities }: PluginDescription): Limits | null {
+  return capabilities.includes("blocking") ? { ...blockingDefaults, ...blocking } : null;
+}
+
+function lines(plugin: Entry, index: number, verdict: PluginVerdict | undefined, platform: string): string[] {
   const row = (title: string, text: string): string => `   ${title.padEnd(13)}${text}`;
   const head = `${index + 1}. ${plugin.name}`;
   if (verdict?.ok !== true) return [head, row("path", plugin.library), row("", "cannot be used")];
   const { pluginName, version, abi, sdk, hooks, capabilities } = verdict.description;
+  const limits = limitsOf(plugin, verdict.description);
   return [
     head,
     row("plugin", [pluginName, version].filter((part) => part !== "").join(" ")),
@@ -61,6 +73,7 @@ function lines(plugin: PoolerConfig["plugins"][number], index: number, verdict: 
     row("platform", platform),
     row("hooks", hooks.join(", ")),
     ...(capabilities.length === 0 ? [] : [row("capabilities", capabilities.join(", "))]),
+    ...(limits === null ? [] : [row("may wait", `${limits.maxConcurrent} calls at a time, deadline ${limits.deadlineMs} ms`)]),
     ...(plugin.onError === "fail" ? [] : [row("on_error", plugin.onError)]),
     row("path", plugin.library),
   ];
