@@ -99,12 +99,14 @@ impl BlockingPlugin for HttpCheck {
         Ok(!query.facts().parsed() || query.facts().writes())
     }
 
-    fn route(&self, input: Input<'_>, writes: Option<&bool>) -> Output {
+    /// Reads go past it, however many writes wait.
+    fn wants(&self, writes: &bool) -> bool {
+        *writes
+    }
+
+    fn route(&self, input: Input<'_>, _: Option<&bool>) -> Output {
         // What a driver prepares is asked about when it is executed: then there are parameters.
-        let Some(query) = input
-            .query()
-            .filter(|_| writes == Some(&true) && !input.prepare_only())
-        else {
+        let Some(query) = input.query().filter(|_| !input.prepare_only()) else {
             return Output::skip();
         };
         // The lock is let go before anything is waited for.
