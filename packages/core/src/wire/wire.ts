@@ -94,4 +94,6 @@ export interface WireEngine {
   defer(what: Deferred): void;
   /** From now on this clock stands still while a batch of events is dealt with, where the engine has such batches. */
   keepTime(clock: TurnClock): void;
+  /** While this says so, something is under way that Node's loop will tell, threads at work: it must not wait for sockets. */
+  lookElsewhere(isExpected: () => boolean): void;
 }

@@ -26,6 +26,7 @@ const engine: WireEngine = {
   dial() {},
   defer() {},
   keepTime() {},
+  lookElsewhere() {},
 };
 
 class TestWire implements Wire {

@@ -36,6 +36,8 @@ export interface Poller {
   defer(what: Deferred): void;
   /** The clock that stands still from one round of a turn to the next. */
   keepTime(clock: TurnClock): void;
+  /** See WireEngine. */
+  lookElsewhere(isExpected: () => boolean): void;
 }
 
 const mostEvents = 256;
@@ -72,6 +74,7 @@ class EpollPoller implements Poller {
   #turnComes = false;
   #turnEndedAtMs = 0;
   #clock = createClock();
+  #isExpectedElsewhere: (() => boolean) | null = null;
 
   constructor(system: System, log: Logger) {
     this.#system = system;
@@ -120,6 +123,10 @@ class EpollPoller implements Poller {
     this.#clock = clock;
   }
 
+  lookElsewhere(isExpected: () => boolean): void {
+    this.#isExpectedElsewhere = isExpected;
+  }
+
   #set(operation: number, fd: number, events: number, generation: number): void {
     const words = this.#controlWords;
     words[0] = events;
@@ -142,8 +149,9 @@ class EpollPoller implements Poller {
     const clock = this.#clock;
     let nowMs = clock.stand();
     const endsAtMs = nowMs + longestTurnMs;
-    const lingers = nowMs - this.#turnEndedAtMs < lingerMs;
-    for (let waitMs = 0; ; waitMs = lingers && this.#deferred.length === 0 ? lingerMs : 0) {
+    const follows = nowMs - this.#turnEndedAtMs < lingerMs;
+    for (let lingers = false; ; ) {
+      const waitMs = lingers && this.#deferred.length === 0 ? lingerMs : 0;
       const count = this.#system.epollWait(this.#epoll, this.#eventsAddress, mostEvents, waitMs);
       if (count < 0 && this.#system.errno() !== Errno.EINTR) {
         this.#log.error({ error: systemError("epoll_wait", this.#system.errno()) }, "events of sockets cannot be read");
@@ -154,6 +162,7 @@ class EpollPoller implements Poller {
       const putOff = this.#deferred.length > 0;
       if (putOff) this.#runDeferred();
       // What there may be now is told by Node's loop, unless it is expected here.
+      lingers = follows && this.#isExpectedElsewhere?.() !== true;
       if (nowMs >= endsAtMs || (!putOff && (count <= 0 || !lingers))) break;
     }
     clock.goOn();

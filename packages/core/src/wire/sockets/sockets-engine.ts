@@ -21,5 +21,6 @@ export function createSocketsEngine(log: Logger, system: System = loadSystem(), 
     dial: (target, reader, onDialed) => dialSocket(shared, addresses, target, reader, onDialed),
     defer: (what) => poller.defer(what),
     keepTime: (clock) => poller.keepTime(clock),
+    lookElsewhere: (isExpected) => poller.lookElsewhere(isExpected),
   };
 }

@@ -156,4 +156,22 @@ describe.runIf(process.platform === "linux")("when the system fails", () => {
     expect((await got).equals(sent)).toBe(true);
     expect(reader.chunks).toHaveLength(sent.length);
   });
+
+  test("events are not waited for in place of Node's loop while that has something to tell", async () => {
+    const rig = await rigOf();
+    const { wire, peer, reader } = await rig.connect();
+    reader.onChunk = (chunk, start, end) => void wire.write(chunk, start, end);
+    const waitsOf = async (isExpected: boolean): Promise<number> => {
+      rig.engine.lookElsewhere(() => isExpected);
+      const before = rig.faulty.waits;
+      for (let i = 0; i < 20; i++) {
+        peer.write("?");
+        await readBytes(peer, 1);
+      }
+      return rig.faulty.waits - before;
+    };
+    expect(await waitsOf(false)).toBeGreaterThan(0);
+    expect(await waitsOf(true)).toBe(0);
+    rig.engine.lookElsewhere(() => false);
+  });
 });

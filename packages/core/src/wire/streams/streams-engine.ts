@@ -55,6 +55,7 @@ export function createStreamsEngine(log: Logger): WireEngine {
       socket.once("connect", () => settle(null));
     },
     keepTime() {},
+    lookElsewhere() {},
     defer(what) {
       // Node reads all sockets that have something first.
       setImmediate(() => {
