@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
 
-const rounds = 150_000;
-/** Compiled code, mostly. A leak of one number for each call would be 1.2 MB. */
-const slackBytes = 400_000;
+const rounds = 100_000;
+/** Compiled code, mostly. A leak of one number for each call would be 800 kB. */
+const slackBytes = 300_000;
 
 /** Twice what was measured: other versions of Node.js differ. */
 const mostAllocatedBytes = {

@@ -15,7 +15,7 @@ beforeAll(async () => {
     await server.exec(
       `CREATE TABLE here (shard int); INSERT INTO here VALUES (${shard}); CREATE TABLE items (id serial, embedding vector(3))`,
     );
-}, 120_000);
+}, 300_000);
 afterAll(() => Promise.all(servers.map((server) => server.stop())));
 
 const centroids = [
@@ -75,7 +75,7 @@ describe.each(["l2", "cosine"] as const)("by %s", (distance) => {
   test("searches go where pgvector says: text, binary, literal", async () => {
     const client = await rig.client();
     const seen = new Set<string>();
-    for (const vector of vectors(60).map(text)) {
+    for (const vector of vectors(40).map(text)) {
       const shard = await nearest(vector);
       seen.add(shard);
       const own = await binary(vector);
