@@ -6,13 +6,15 @@ import { rowsOf } from "../harness/backend-message.js";
 import { type Pooler, startPooler } from "../harness/pooler.js";
 import { sharedShards } from "../harness/shared-cluster.js";
 import { connectWire, type WireClient } from "../harness/wire-client.js";
+import { createWaiter } from "../plugins/blocking-rig.js";
 import { createBystanders } from "./bystanders.js";
 import type { ClientSequence } from "./client-messages.js";
 import { converse, type Transcript } from "./conversation.js";
 import { createRandom } from "./random.js";
 import { contents, schema } from "./statements.js";
 
-export const configurations = ["transaction", "replica", "session", "plugins"] as const;
+export const configurations = ["transaction", "replica", "session", "plugins", "waiting"] as const;
+/** "waiting": "plugins" with one between them that is asked about every statement and answers late, on threads. */
 export type Configuration = (typeof configurations)[number];
 
 const poolSize = 2;
@@ -34,7 +36,8 @@ export interface Arena {
 }
 
 /** BEGIN waits for the first statement that says where to go. */
-const holds = (configuration: Configuration): boolean => configuration === "replica" || configuration === "plugins";
+const holds = (configuration: Configuration): boolean =>
+  configuration === "replica" || configuration === "plugins" || configuration === "waiting";
 
 /** A SET that PostgreSQL refuses: behind a held BEGIN that is told with the statement that takes a server (docs/pooling.md). */
 const refusedSetting = /nosuch_parameter|max_connections|'nonsense'|'nowhere'|[=O] 99/;
@@ -81,19 +84,29 @@ export async function startArena(): Promise<Arena> {
     pool_mode: configuration === "session" ? "session" : "transaction",
     ...(configuration === "replica" ? { replicas: sharedShards()[0]?.replicas.map((url) => urlAt(url, configuration)) } : {}),
   });
-  const start = (names: readonly Configuration[], chain: readonly string[]): Promise<Pooler> =>
+  const start = (names: readonly Configuration[], chain: readonly object[]): Promise<Pooler> =>
     startPooler({
       config: {
         listen: { auth: "trust" },
         users: { app: { server_user: "postgres" } },
         databases: Object.fromEntries(names.map((name) => [databaseOf(name), databaseConfig(name)])),
         limits: { max_server_statements: maxServerStatements },
-        plugins: chain.map((name) => ({ name })),
+        plugins: chain,
       },
     });
-  const [plain, chained] = await Promise.all([start(["transaction", "replica", "session"], []), start(["plugins"], plugins)]);
+  const [first, last] = plugins.map((name) => ({ name }));
+  const waiter = createWaiter();
+  const { library, config } = waiter.entry({}, { ONLY_LATE: "1", HOOKS: "(POOLER_HOOK_ROUTE_QUERY|POOLER_HOOK_CLIENT_CONNECT)" });
+  const late = { name: library, max_concurrent: 64, deadline: "60s", config };
+  const [plain, chained, waiting] = await Promise.all([
+    start(["transaction", "replica", "session"], []),
+    start(["plugins"], [first, last] as object[]),
+    start(["waiting"], [first, late, last] as object[]),
+  ]);
+  const poolerOf = (configuration: Configuration): Pooler =>
+    configuration === "plugins" ? chained : configuration === "waiting" ? waiting : plain;
   const connect = async (configuration: Configuration): Promise<WireClient> => {
-    const client = await connectWire({ port: (configuration === "plugins" ? chained : plain).port });
+    const client = await connectWire({ port: poolerOf(configuration).port });
     await client.login({ user: "app", database: databaseOf(configuration) });
     return client;
   };
@@ -115,7 +128,7 @@ export async function startArena(): Promise<Arena> {
 
   const runPooled = async (configuration: Configuration, sequence: ClientSequence, seed: number): Promise<Outcome> => {
     const control = await reset(configuration);
-    const client = await connectWire({ port: (configuration === "plugins" ? chained : plain).port });
+    const client = await connectWire({ port: poolerOf(configuration).port });
     const greeting = await client.login({ ...startupOf(sequence, seed), user: "app", database: databaseOf(configuration) });
     const bystanders = createBystanders({
       count: 3,
@@ -144,7 +157,8 @@ export async function startArena(): Promise<Arena> {
       });
     },
     async stop() {
-      await Promise.all([plain.stop(), chained.stop()]);
+      await Promise.all([plain.stop(), chained.stop(), waiting.stop()]);
+      waiter.remove();
       for (const control of controls.values()) control.reset();
       for (const side of sides) await run(admin, `DROP DATABASE ${databaseOf(side)} WITH (FORCE)`);
       admin.reset();

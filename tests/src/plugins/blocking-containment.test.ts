@@ -24,12 +24,12 @@ async function startWaiter(keys: Readonly<Record<string, unknown>>, rest: RigOpt
 describe("the deadline", () => {
   const late = {
     C: "XX000",
-    M: 'plugin "./waiter" failed: it did not answer within 200 ms',
+    M: 'plugin "./waiter" failed: it did not answer within 1000 ms',
     H: expect.stringContaining("deadline") as string,
   };
 
   test("is an error for who asked, and fails its transaction; the call is seen as stuck until it returns", async () => {
-    const rig = await startWaiter({ deadline: "200ms" }, { metrics: { port: 0 } });
+    const rig = await startWaiter({ deadline: "1s" }, { metrics: { port: 0 } });
     const client = await rig.client();
     waiter.hold("a");
     expect(errorIn(await client.query("SELECT /* hold:a */ 1"))).toMatchObject(late);
@@ -48,7 +48,7 @@ describe("the deadline", () => {
   });
 
   test('with on_error = "skip" lets the statement pass', async () => {
-    const rig = await startWaiter({ deadline: "200ms", on_error: "skip" });
+    const rig = await startWaiter({ deadline: "1s", on_error: "skip" });
     const client = await rig.client();
     waiter.hold("a");
     expect(rowsOf(await client.query("SELECT /* hold:a */ 'passed'"))).toEqual([["passed"]]);
@@ -56,7 +56,7 @@ describe("the deadline", () => {
   });
 
   test("refuses a login", async () => {
-    const rig = await startWaiter({ deadline: "200ms" });
+    const rig = await startWaiter({ deadline: "1s" });
     waiter.hold("a");
     const client = await connectWire({ port: rig.pooler.port });
     client.send(messages.startup({ user: "app", database: "app", application_name: "hold:a" }));
@@ -108,7 +108,7 @@ test("a worker that is killed from outside is not the fault of what runs on its 
 });
 
 test("when all calls of a plugin hang, the worker is replaced and drained, and ends though they never return", async () => {
-  const rig = await startWaiter({ deadline: "100ms", max_concurrent: 2 }, { timeouts: { plugin_call: "500ms" } });
+  const rig = await startWaiter({ deadline: "1s", max_concurrent: 2 }, { timeouts: { plugin_call: "2s" } });
   const [first, second] = [await rig.client(), await rig.client()];
   waiter.hold("a");
   const from = rig.pooler.log.length;
@@ -135,7 +135,7 @@ test("when all calls of a plugin hang, the worker is replaced and drained, and e
 });
 
 test("the pooler stops in order while calls hang, and destroys the plugin when none does", async () => {
-  const rig = await startWaiter({ deadline: "100ms" });
+  const rig = await startWaiter({ deadline: "1s" });
   const client = await rig.client();
   waiter.hold("a");
   expect(errorIn(await client.query("SELECT /* hold:a */ 1"))).toMatchObject({ C: "XX000" });

@@ -357,6 +357,56 @@ test("a drain waits for the answer, as for a statement that runs", async () => {
   expect(await own.pooler.ended).toBe(0);
 });
 
+test("a large batch that has to wait, and what is sent behind it", async () => {
+  const client = await rig.client();
+  waiter.hold("a");
+  const padding = "x".repeat(300_000);
+  client.send(messages.query(`SELECT /* hold:a ${padding} */ 'large'`), messages.query(`SELECT /* ${padding} */ 'behind'`));
+  await untilRunning(rig, 1);
+  expect(rowsOf(await (await rig.client()).query(`SELECT /* ${padding} */ 'meanwhile'`))).toEqual([["meanwhile"]]);
+  waiter.release("a");
+  expect(rowsOf(await client.until("Z"))).toEqual([["large"]]);
+  expect(rowsOf(await client.until("Z"))).toEqual([["behind"]]);
+});
+
+describe("a plugin that inspects and may wait", () => {
+  let own: Rig;
+  beforeAll(async () => {
+    own = await startRig({
+      plugins: [waiter.entry({ deadline: "60s" }, { CAPABILITIES: "POOLER_CAP_INSPECT" })],
+      databases: { app: { shards }, session: { shards, pool_mode: "session" } },
+    });
+  });
+  afterEach(() => own.disconnectAll());
+  afterAll(() => own.stop());
+
+  test.each([
+    ["are taken", "hold:a", undefined],
+    ["are refused", "hold:a forbidden", refusal],
+  ])("is asked about the settings of a startup packet before there is a session: they %s", async (_, path, refused) => {
+    waiter.hold("a");
+    const client = await connectWire({ port: own.pooler.port });
+    client.send(messages.startup({ user: "app", database: "app", search_path: `"${path}"` }));
+    await untilRunning(own, 1);
+    expect(rowsOf(await (await own.client()).query("SELECT 1"))).toEqual([["1"]]);
+    waiter.release("a");
+    const error = errorIn(await client.until(refused === undefined ? "Z" : "E"));
+    if (refused === undefined) expect(rowsOf(await client.query("SHOW search_path"))).toEqual([[`"${path}"`]]);
+    else expect(error).toMatchObject({ S: "FATAL", ...refused });
+    client.reset();
+  });
+
+  test("is asked about what is only prepared, and in session mode", async () => {
+    const client = await own.client({ database: "session" });
+    waiter.hold("a");
+    client.send(messages.parse({ name: "s", text: "SELECT /* hold:a */ 'forbidden'" }), sync);
+    await untilRunning(own, 1);
+    waiter.release("a");
+    expect(errorIn(await client.until("Z"))).toMatchObject(refusal);
+    expect(rowsOf(await client.query("SELECT /* hold:a */ 'session'"))).toEqual([["session"]]);
+  });
+});
+
 test("a reload is taken over while calls run", async () => {
   const client = await askingClient("SELECT /* hold:a */ 'asked'");
   await rig.console("RELOAD");

@@ -125,7 +125,7 @@ describe("a question to a plugin that may wait", () => {
       outcome: "error",
       error: { failed: true, message: 'plugin "waiter" failed: the waiter failed', sqlstate: "XX000" },
     });
-    expect(await ask(rig, "lie").decided).toMatchObject({
+    expect(await ask(rig, "overuse").decided).toMatchObject({
       error: { failed: true, message: expect.stringContaining("used more") as unknown },
     });
     expect(statsOf(rig)).toMatchObject({ calls: 2, errors: 2 });

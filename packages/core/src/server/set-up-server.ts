@@ -128,6 +128,7 @@ class SetUp implements WireReader {
         this.#settle(this.#error("want to be sent data"));
         return;
       case Backend.READY_FOR_QUERY:
+        if (this.#queries === null) return; // nobody has asked for it
         if (this.#failure !== null) this.#settle(this.#failure);
         else if (message[HEADER_BYTES] !== TransactionStatus.IDLE) this.#settle(this.#error("leave a transaction open"));
         else this.#next();
