@@ -57,6 +57,41 @@ describe("who waits longest is first", () => {
   });
 });
 
+describe("a server that is lent anew takes as many as fit, though somebody behind them wants it", () => {
+  test("who was waited for when it became empty", () => {
+    const { ride, turn, heard, wire, acquire } = openPool(1, { config: { depth: 2 } });
+    ride("1");
+    ride("2");
+    turn();
+    ride("3");
+    ride("4");
+    const owner = acquire();
+    turn();
+    heard(0);
+    wire(0).say(Buffer.concat([says.answer("one"), says.answer("two")]));
+    turn();
+    expect([heard(0), owner.server]).toEqual([[["3", "4"]], null]);
+    wire(0).say(Buffer.concat([says.answer("three"), says.answer("four")]));
+    expect(owner.server).not.toBeNull();
+  });
+
+  test("who was waited for when it was lent to riders before", () => {
+    const { ride, turn, heard, wire, acquire } = openPool(1);
+    ride("1");
+    turn();
+    const owner = acquire();
+    turn();
+    wire(0).say(says.answer("one"));
+    ride("2");
+    ride("3");
+    const next = acquire();
+    heard(0);
+    owner.release(0);
+    turn();
+    expect([heard(0), next.server]).toEqual([[["2", "3"]], null]);
+  });
+});
+
 describe("how many may wait", () => {
   /** So many of the statements that come are let in. */
   const admitted = (riders: readonly TestRider[]): number => riders.filter(({ events }) => events.length === 0).length;

@@ -178,7 +178,7 @@ export class Riding implements CarriageOwner, Deferred {
       const carriage = this.#carriages[i] as Carriage;
       if (!carriage.isEmpty) continue;
       const isNeeded = first !== null && !this.#pool.paused && this.#pool.wantedElsewhere === 0;
-      if (isNeeded && !carriage.server.cancelling && !this.#pool.isSpent(carriage.server, nowMs)) carriage.reopen();
+      if (isNeeded && !this.#pool.isSpent(carriage.server, nowMs)) carriage.reopen();
       else this.#release(carriage);
     }
   }
