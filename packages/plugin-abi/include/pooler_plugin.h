@@ -123,7 +123,7 @@ typedef uint32_t pooler_ref;
  * last one has returned; pooler_destroy comes when none runs. A call's frames are its own until it returns. Not together with
  * pooler_client_disconnect, pooler_query_end and pooler_result_row. `min_host_minor` is 1 or more, since an older host would wait.
  */
-#define POOLER_CAP_BLOCKING 0x40u /* since 1.1: my hooks may wait, and be called from several threads at a time */
+#define POOLER_CAP_BLOCKING 0x40u /* my hooks may wait, and be called from several threads at a time */
 
 /* Static data of the library; the only struct with pointers (NUL-terminated UTF-8, valid while it is loaded). */
 typedef struct pooler_plugin_info {

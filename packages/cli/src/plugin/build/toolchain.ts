@@ -1,6 +1,6 @@
 // Which compiler builds for which platform here: the system's for this machine; for another one, or an older C library,
 // zig, which brings the C libraries of all of them, or a GNU cross compiler.
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { currentPlatform } from "@pooler/core/plugin-tools";
 import { macosBaseline, type Platform } from "../platforms.js";
 import { refusal } from "../refusal.js";
@@ -66,9 +66,4 @@ function systemCompiler(command: string): Compiler {
     );
   }
   return { command: first, args, name: command };
-}
-
-/** PATH on which cargo-zigbuild finds the same zig. */
-export function pathWithZig(folder: string): string {
-  return [join(folder, "node_modules", ".bin"), process.env["PATH"] ?? ""].join(delimiter);
 }
