@@ -56,6 +56,23 @@ export const knownSequences: readonly KnownSequence[] = [
     ],
   },
   {
+    title: "in a transaction that has failed without a server, neither",
+    sequence: [
+      [["Parse", "s1", "SELECT id FROM t"], ["Sync"]],
+      [["Query", "BEGIN"]],
+      [["Parse", "s1", "SELECT id FROM t"], ["Sync"], ["Parse", "s2", "SAVEPOINT b"], ["Sync"]],
+      [
+        ["Parse", "end", "ROLLBACK"],
+        ["Bind", "", "end", []],
+        ["Execute", "", 0],
+        ["Parse", "s2", "BEGIN"],
+        ["Bind", "", "s2", []],
+        ["Execute", "", 0],
+        ["Sync"],
+      ],
+    ],
+  },
+  {
     title: "errors that name a statement use the client's name",
     sequence: [[["Parse", "é", "SELECT 1"], ["Bind", "", "é", ["1"]], ["Sync"]]],
   },
