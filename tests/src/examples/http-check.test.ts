@@ -139,11 +139,14 @@ describe("while the API thinks", () => {
   });
 
   test("a client that leaves takes nobody's place for ever", async () => {
+    const clientCount = async (): Promise<number> => (await rig.console("SHOW CLIENTS")).length;
+    const before = await clientCount();
     const leaving = await rig.client();
     const written = leaving.query(insert("slow")).catch(() => []);
     const held = await api.held();
     leaving.reset();
     await written;
+    await expect.poll(clientCount, soon).toBe(before);
     held.answer({ allowed: true });
     // With one place taken the other one is that of the client that left.
     const [patient, client] = [await rig.client(), await rig.client()];
