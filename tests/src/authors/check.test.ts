@@ -147,7 +147,8 @@ describe("a plugin that may wait is asked by several threads", () => {
     compilePlugin(fileURLToPath(new URL("fixtures/waiting.c", import.meta.url)), { MISTAKE: mistake });
 
   test("and passes", async () => {
-    const { code, out, err } = await check(waiting("NONE"));
+    // Its calls take their time, and the memory case is two hundred times some of them.
+    const { code, out, err } = await check(waiting("NONE"), "--timeout", "60");
     expect(out).toMatch(/handshake +ok .* asks for blocking/);
     expect(out).toMatch(/threads +ok +\d{3,} calls/);
     expect(`${out}${err}`).toContain("It keeps the contract.");
