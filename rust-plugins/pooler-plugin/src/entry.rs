@@ -1,87 +1,20 @@
 //! The exported functions, generic over the plugin: raw pointers in, a status out, nothing unwinds. What
-//! `export_plugin!` and `#[route]` export only calls these. This is where the SDK's unsafe code lives.
+//! `export_plugin!` and `#[route]` export only calls these. Unsafe code of the SDK lives here and in the `entry_*`
+//! modules.
 
-use crate::client::ClientAnswer;
-use crate::encode::{Encoded, encode, encode_client, encode_failure, encode_row, encode_server};
+use crate::encode::{Encoded, encode, encode_failure};
+use crate::entry_common::{ById, WaitingAnswer, created, done, frame_in, frame_out};
 use crate::input::Input;
-use crate::output::Output;
 use crate::panics;
 use crate::plugin::{Host, Plugin};
-use crate::row::RowAnswer;
-use crate::server::ServerAnswer;
 use crate::sys;
-use std::collections::HashMap;
 use std::ffi::c_void;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// What `pooler_create` hands out: the plugin, what it has learned, and an answer that waits for more space.
 pub(crate) struct State<P: Plugin> {
     pub(crate) plugin: P,
-    pub(crate) statements: HashMap<u64, P::Statement, BuildHasherDefault<IdHasher>>,
-    pub(crate) waiting: Option<Waiting>,
-}
-
-/// An answer that did not fit.
-pub(crate) enum Waiting {
-    Output(Output),
-    Client(ClientAnswer),
-    Server(ServerAnswer),
-    Row(RowAnswer),
-}
-
-impl Waiting {
-    fn encode(&self, frame: &mut [u8]) -> Encoded {
-        match self {
-            Waiting::Output(answer) => encode(answer, frame),
-            Waiting::Client(answer) => encode_client(answer, frame),
-            Waiting::Server(answer) => encode_server(answer, frame),
-            Waiting::Row(answer) => encode_row(answer, frame),
-        }
-    }
-}
-
-/// Statement ids are numbers that the host hands out, so one multiplication spreads them well enough.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0 ^ u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
-    }
-}
-
-/// A frame to read.
-///
-/// # Safety
-/// `data` is null or points to `length` bytes that nobody changes while the result lives.
-pub(crate) unsafe fn frame_in<'a>(data: *const u8, length: u32) -> &'a [u8] {
-    if data.is_null() {
-        return &[];
-    }
-    // SAFETY: the caller vouches for pointer, length and exclusive writes.
-    unsafe { std::slice::from_raw_parts(data, length as usize) }
-}
-
-/// A frame to write.
-///
-/// # Safety
-/// `data` is null or points to `length` initialised bytes that nobody else touches while the result lives.
-pub(crate) unsafe fn frame_out<'a>(data: *mut u8, length: u32) -> &'a mut [u8] {
-    if data.is_null() {
-        return &mut [];
-    }
-    // SAFETY: the caller vouches for pointer, length and exclusive access.
-    unsafe { std::slice::from_raw_parts_mut(data, length as usize) }
+    pub(crate) statements: ById<P::Statement>,
+    pub(crate) waiting: Option<WaitingAnswer>,
 }
 
 /// `pooler_create`
@@ -95,26 +28,11 @@ pub unsafe extern "C" fn create<P: Plugin>(
     output_capacity: u32,
     state: *mut *mut c_void,
 ) -> sys::Status {
-    panics::install_hook();
-    // SAFETY: the host gives two frames that do not overlap and belong to this call.
-    let (input, output) = unsafe { (frame_in(input.cast(), input_length), frame_out(output.cast(), output_capacity)) };
-    if state.is_null() {
-        return encode_failure(sys::BAD_INPUT, "pooler_create was given no place for the state", output);
-    }
-    let host = match Host::read(input) {
-        Ok(host) => host,
-        Err(bad) => return encode_failure(sys::BAD_INPUT, &bad.to_string(), output),
+    let make = |host: &Host<'_>| {
+        Ok(State { plugin: P::new(host, host.config()?)?, statements: ById::default(), waiting: None })
     };
-    match panics::guard(|| P::new(&host, host.config()?)) {
-        Ok(Ok(plugin)) => {
-            let made = State { plugin, statements: HashMap::default(), waiting: None };
-            // SAFETY: `state` is not null, and the host lets it be written.
-            unsafe { *state = Box::into_raw(Box::new(made)).cast() };
-            sys::OK
-        }
-        Ok(Err(error)) => encode_failure(sys::FAILED, &error.to_string(), output),
-        Err(panic) => encode_failure(sys::PANICKED, &panic, output),
-    }
+    // SAFETY: what the caller vouches for; two frames of one call do not overlap.
+    unsafe { created((input.cast(), input_length), (output.cast(), output_capacity), state, make) }
 }
 
 /// `pooler_destroy`
@@ -163,7 +81,7 @@ pub unsafe extern "C" fn route_query<P: Plugin>(
         Ok(answer) => match encode(&answer, output) {
             Encoded::Status(status) => status,
             Encoded::NeedsSpace => {
-                state.waiting = Some(Waiting::Output(answer));
+                state.waiting = Some(WaitingAnswer::Output(answer));
                 sys::NEEDS_SPACE
             }
         },
@@ -226,13 +144,9 @@ pub unsafe extern "C" fn learn_statement<P: Plugin>(
         state.statements.remove(&query.id()); // what was learned before must not outlive a failure
         let learned = state.plugin.learn(query)?;
         state.statements.insert(query.id(), learned);
-        Ok::<_, crate::Error>(())
+        Ok(())
     });
-    match learned {
-        Ok(Ok(())) => sys::OK,
-        Ok(Err(error)) => encode_failure(sys::FAILED, &error.to_string(), output),
-        Err(panic) => encode_failure(sys::PANICKED, &panic, output),
-    }
+    done(learned, output)
 }
 
 /// `pooler_forget_statement`

@@ -3,20 +3,16 @@
 //! has a number of its own.
 
 use crate::blocking::BlockingPlugin;
-use crate::client::{Client, ClientAnswer};
-use crate::encode::{Encoded, encode, encode_client, encode_failure, encode_server};
-use crate::entry::{IdHasher, frame_in, frame_out};
-use crate::entry_hooks::done;
-use crate::frame::BadFrame;
+use crate::client::Client;
+use crate::encode::{Encoded, encode_failure};
+use crate::entry_common::{ById, WaitingAnswer, created, done, frame_out, hooks};
 use crate::input::Input;
-use crate::output::Output;
 use crate::panics;
 use crate::plugin::Host;
-use crate::server::{Server, ServerAnswer};
+use crate::server::Server;
 use crate::sys;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::hash::BuildHasherDefault;
 use std::mem::offset_of;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -28,7 +24,7 @@ struct Shared<P: BlockingPlugin> {
 }
 
 /// What was learned, by statement id. Nobody holds the lock while a plugin works: a call takes a reference along.
-struct Statements<S>(RwLock<HashMap<u64, Arc<S>, BuildHasherDefault<IdHasher>>>);
+struct Statements<S>(RwLock<ById<Arc<S>>>);
 
 impl<S> Statements<S> {
     fn get(&self, id: u64) -> Option<Arc<S>> {
@@ -53,22 +49,6 @@ struct Waiting(Mutex<Kept>);
 struct Kept {
     last: u64,
     answers: HashMap<u64, WaitingAnswer>,
-}
-
-enum WaitingAnswer {
-    Output(Output),
-    Client(ClientAnswer),
-    Server(ServerAnswer),
-}
-
-impl WaitingAnswer {
-    fn encode(&self, frame: &mut [u8]) -> Encoded {
-        match self {
-            WaitingAnswer::Output(answer) => encode(answer, frame),
-            WaitingAnswer::Client(answer) => encode_client(answer, frame),
-            WaitingAnswer::Server(answer) => encode_server(answer, frame),
-        }
-    }
 }
 
 impl Waiting {
@@ -119,25 +99,12 @@ pub unsafe extern "C" fn create<P: BlockingPlugin>(
     output_capacity: u32,
     state: *mut *mut c_void,
 ) -> sys::Status {
-    panics::install_hook();
-    // SAFETY: the host gives two frames that do not overlap and belong to this call.
-    let (input, output) = unsafe { (frame_in(input.cast(), input_length), frame_out(output.cast(), output_capacity)) };
-    if state.is_null() {
-        return encode_failure(sys::BAD_INPUT, "pooler_create was given no place for the state", output);
-    }
-    let host = match Host::read(input) {
-        Ok(host) => host,
-        Err(bad) => return encode_failure(sys::BAD_INPUT, &bad.to_string(), output),
+    let make = |host: &Host<'_>| {
+        let plugin = P::new(host, host.config()?)?;
+        Ok(Shared { plugin, statements: Statements(RwLock::default()), waiting: Waiting::default() })
     };
-    let made = panics::guard(|| P::new(&host, host.config()?)).map(|made| {
-        made.map(|plugin| {
-            let statements = Statements(RwLock::default());
-            let shared = Box::new(Shared { plugin, statements, waiting: Waiting::default() });
-            // SAFETY: `state` is not null, and the host lets it be written.
-            unsafe { *state = Box::into_raw(shared).cast() };
-        })
-    });
-    done(output, made)
+    // SAFETY: what the caller vouches for; two frames of one call do not overlap.
+    unsafe { created((input.cast(), input_length), (output.cast(), output_capacity), state, make) }
 }
 
 /// `pooler_destroy`
@@ -155,13 +122,22 @@ pub unsafe extern "C" fn destroy<P: BlockingPlugin>(state: *mut c_void) {
     });
 }
 
+/// The state of a call.
+///
+/// # Safety
+/// `state` is null, or came from [`create`] with the same `P` and was not destroyed.
+unsafe fn shared<'a, P: BlockingPlugin>(state: *mut c_void) -> Option<&'a Shared<P>> {
+    // SAFETY: it was made by `create`, and is only ever shared.
+    unsafe { state.cast::<Shared<P>>().as_ref() }
+}
+
 /// `pooler_forget_statement`
 ///
 /// # Safety
 /// `state` came from [`create`] with the same `P` and was not destroyed.
 pub unsafe extern "C" fn forget_statement<P: BlockingPlugin>(state: *mut c_void, statement_id: u64) {
-    // SAFETY: it was made by `create`, and is only ever shared.
-    let Some(shared) = (unsafe { state.cast::<Shared<P>>().as_ref() }) else { return };
+    // SAFETY: what the caller vouches for.
+    let Some(shared) = (unsafe { shared::<P>(state) }) else { return };
     // A panic in the Drop of what was learned has nobody to hear it.
     let _ = panics::guard(|| drop(shared.statements.remove(statement_id)));
 }
@@ -177,8 +153,8 @@ pub unsafe extern "C" fn fetch_output<P: BlockingPlugin>(
 ) -> sys::Status {
     // SAFETY: the host gives a frame that belongs to this call.
     let output = unsafe { frame_out(output.cast(), output_capacity) };
-    // SAFETY: it was made by `create`, and is only ever shared.
-    let Some(shared) = (unsafe { state.cast::<Shared<P>>().as_ref() }) else {
+    // SAFETY: what the caller vouches for.
+    let Some(shared) = (unsafe { shared::<P>(state) }) else {
         return encode_failure(sys::BAD_INPUT, "pooler_fetch_output was given no state", output);
     };
     let number = cookie(output);
@@ -189,60 +165,9 @@ pub unsafe extern "C" fn fetch_output<P: BlockingPlugin>(
     }
 }
 
-/// What each hook does: look at state and frame, call the plugin, write what it said.
-///
-/// # Safety
-/// `state` came from [`create`] with the same `P` and was not destroyed; `input` and `output` are frames of the given
-/// lengths that belong to this call.
-unsafe fn called<'a, P: BlockingPlugin, V>(
-    state: *mut c_void,
-    (input, input_length): (*const u8, u32),
-    (output, output_capacity): (*mut u8, u32),
-    read: fn(&'a [u8]) -> Result<V, BadFrame>,
-    hook: fn(&'a Shared<P>, V, &mut [u8]) -> sys::Status,
-) -> sys::Status {
-    // SAFETY: what the caller vouches for.
-    let (input, output) = unsafe { (frame_in(input, input_length), frame_out(output, output_capacity)) };
-    // SAFETY: it was made by `create`, and is only ever shared.
-    match unsafe { state.cast::<Shared<P>>().as_ref() } {
-        None => encode_failure(sys::BAD_INPUT, "a hook was given no state", output),
-        Some(shared) => match read(input) {
-            Err(bad) => encode_failure(sys::BAD_INPUT, &bad.to_string(), output),
-            Ok(view) => hook(shared, view, output),
-        },
-    }
-}
-
-/// The exported functions: name, struct and view of the input, and what is done with it.
-macro_rules! hooks {
-    ($($(#[$doc:meta])* $name:ident($input:ident as $view:ident) $hook:expr;)*) => { $(
-        $(#[$doc])*
-        ///
-        /// # Safety
-        /// The contract of the header: `state` came from [`create`] with the same `P` and was not destroyed, `input` and
-        /// `output` are frames of the given lengths that belong to this call.
-        pub unsafe extern "C" fn $name<P: BlockingPlugin>(
-            state: *mut c_void,
-            input: *const sys::$input,
-            input_length: u32,
-            output: *mut sys::Output,
-            output_capacity: u32,
-        ) -> sys::Status {
-            // SAFETY: what the caller vouches for.
-            unsafe {
-                called::<P, _>(
-                    state,
-                    (input.cast(), input_length),
-                    (output.cast(), output_capacity),
-                    $view::read,
-                    $hook,
-                )
-            }
-        }
-    )* };
-}
-
 hooks! {
+    BlockingPlugin, shared:
+
     /// `pooler_route_query`
     route_query(Input as Input) |shared, input, output| {
         // Dropped behind the guard, too: it may be the last one who has it.
@@ -271,7 +196,7 @@ hooks! {
         match learned {
             // A host that does not know it is older than any that calls plugins like this one.
             Ok(Ok(false)) => sys::NOT_MINE,
-            learned => done(output, learned.map(|learned| learned.map(|_| ()))),
+            learned => done(learned.map(|learned| learned.map(|_| ())), output),
         }
     };
 
@@ -293,6 +218,6 @@ hooks! {
 
     /// `pooler_reload`
     reload(CreateInput as Host) |shared, host, output| {
-        done(output, panics::guard(|| shared.plugin.reload(&host, host.config()?)))
+        done(panics::guard(|| shared.plugin.reload(&host, host.config()?)), output)
     };
 }

@@ -3,9 +3,8 @@
 
 use crate::client::{Client, ClientEnd};
 use crate::encode::{Encoded, encode_client, encode_failure, encode_row, encode_server};
-use crate::entry::{State, Waiting, frame_in, frame_out};
-use crate::error::Error;
-use crate::frame::BadFrame;
+use crate::entry::State;
+use crate::entry_common::{WaitingAnswer, done, hooks};
 use crate::panics;
 use crate::plugin::{Host, Plugin};
 use crate::query_end::QueryEnd;
@@ -14,31 +13,15 @@ use crate::server::Server;
 use crate::sys;
 use std::ffi::c_void;
 
-/// State, input and output of a call.
-type Call<'a, P> = (&'a mut State<P>, &'a [u8], &'a mut [u8]);
-
-/// What a call came with; the failure's status when it is none.
+/// The state of a call. An answer that nobody fetched is gone with the next call.
 ///
 /// # Safety
-/// `state` came from `create` with the same `P`; `input` and `output` are frames of the given lengths; no other hook of
-/// this state is under way.
-unsafe fn arrive<'a, P: Plugin>(
-    state: *mut c_void,
-    input: *const u8,
-    input_length: u32,
-    output: *mut u8,
-    output_capacity: u32,
-) -> Result<Call<'a, P>, sys::Status> {
-    // SAFETY: the host gives two frames that do not overlap and belong to this call.
-    let (input, output) = unsafe { (frame_in(input, input_length), frame_out(output, output_capacity)) };
+/// `state` is null, or came from `create` with the same `P` and was not destroyed; no other hook of it is under way.
+unsafe fn alone<'a, P: Plugin>(state: *mut c_void) -> Option<&'a mut State<P>> {
     // SAFETY: it was made by `create`; hooks are never re-entered, so this is the only reference.
-    match unsafe { state.cast::<State<P>>().as_mut() } {
-        Some(state) => {
-            state.waiting = None;
-            Ok((state, input, output))
-        }
-        None => Err(encode_failure(sys::BAD_INPUT, "a hook was given no state", output)),
-    }
+    let state = unsafe { state.cast::<State<P>>().as_mut() }?;
+    state.waiting = None;
+    Some(state)
 }
 
 /// Writes an answer, or keeps it until there is space.
@@ -47,7 +30,7 @@ fn answer<P: Plugin, A>(
     output: &mut [u8],
     answer: Result<A, String>,
     encode: fn(&A, &mut [u8]) -> Encoded,
-    keep: fn(A) -> Waiting,
+    keep: fn(A) -> WaitingAnswer,
 ) -> sys::Status {
     match answer {
         Ok(answer) => match encode(&answer, output) {
@@ -61,92 +44,31 @@ fn answer<P: Plugin, A>(
     }
 }
 
-/// The status of a hook that has nothing to answer.
-pub(crate) fn done(output: &mut [u8], result: Result<Result<(), Error>, String>) -> sys::Status {
-    match result {
-        Ok(Ok(())) => sys::OK,
-        Ok(Err(error)) => encode_failure(sys::FAILED, &error.to_string(), output),
-        Err(panic) => encode_failure(sys::PANICKED, &panic, output),
-    }
-}
-
-fn bad(output: &mut [u8], bad: &BadFrame) -> sys::Status {
-    encode_failure(sys::BAD_INPUT, &bad.to_string(), output)
-}
-
-/// What each hook does: arrive, read the frame, call the plugin, write what it said.
-///
-/// # Safety
-/// As [`arrive`].
-unsafe fn called<'a, P: Plugin, V>(
-    state: *mut c_void,
-    (input, input_length): (*const u8, u32),
-    (output, output_capacity): (*mut u8, u32),
-    read: fn(&'a [u8]) -> Result<V, BadFrame>,
-    hook: fn(&mut State<P>, V, &mut [u8]) -> sys::Status,
-) -> sys::Status {
-    // SAFETY: what the caller vouches for.
-    match unsafe { arrive::<P>(state, input, input_length, output, output_capacity) } {
-        Err(status) => status,
-        Ok((state, input, output)) => match read(input) {
-            Err(why) => bad(output, &why),
-            Ok(view) => hook(state, view, output),
-        },
-    }
-}
-
-/// The exported functions: name, struct and view of the input, and what is done with it.
-macro_rules! hooks {
-    ($($(#[$doc:meta])* $name:ident($input:ident as $view:ident) $hook:expr;)*) => { $(
-        $(#[$doc])*
-        ///
-        /// # Safety
-        /// The contract of the header: `state` came from [`create`](crate::entry::create) with the same `P`, `input` and
-        /// `output` are frames of the given lengths, no other hook of this state is under way.
-        pub unsafe extern "C" fn $name<P: Plugin>(
-            state: *mut c_void,
-            input: *const sys::$input,
-            input_length: u32,
-            output: *mut sys::Output,
-            output_capacity: u32,
-        ) -> sys::Status {
-            // SAFETY: what the caller vouches for.
-            unsafe {
-                called::<P, _>(
-                    state,
-                    (input.cast(), input_length),
-                    (output.cast(), output_capacity),
-                    $view::read,
-                    $hook,
-                )
-            }
-        }
-    )* };
-}
-
 hooks! {
+    Plugin, alone:
+
     /// `pooler_client_connect`
     client_connect(ConnectInput as Client) |state, client, output| {
         let said = panics::guard(|| state.plugin.client_connect(client));
-        answer(state, output, said, encode_client, Waiting::Client)
+        answer(state, output, said, encode_client, WaitingAnswer::Client)
     };
 
     /// `pooler_client_disconnect`
     client_disconnect(DisconnectInput as ClientEnd) |state, end, output| {
-        done(output, panics::guard(|| state.plugin.client_disconnect(end)))
+        done(panics::guard(|| state.plugin.client_disconnect(end)), output)
     };
 
     /// `pooler_server_connect`
     server_connect(ServerInput as Server) |state, server, output| {
         let said = panics::guard(|| state.plugin.server_connect(server));
-        answer(state, output, said, encode_server, Waiting::Server)
+        answer(state, output, said, encode_server, WaitingAnswer::Server)
     };
 
     /// `pooler_query_end`
     query_end(EndInput as QueryEnd) |state, end, output| {
         let State { plugin, statements, .. } = state;
         let statement = statements.get(&end.query().id());
-        done(output, panics::guard(|| plugin.query_end(end, statement)))
+        done(panics::guard(|| plugin.query_end(end, statement)), output)
     };
 
     /// `pooler_result_row`
@@ -154,11 +76,11 @@ hooks! {
         let State { plugin, statements, .. } = &mut *state;
         let statement = statements.get(&row.statement_id());
         let said = panics::guard(|| plugin.result_row(row, statement));
-        answer(state, output, said, encode_row, Waiting::Row)
+        answer(state, output, said, encode_row, WaitingAnswer::Row)
     };
 
     /// `pooler_reload`
     reload(CreateInput as Host) |state, host, output| {
-        done(output, panics::guard(|| state.plugin.reload(&host, host.config()?)))
+        done(panics::guard(|| state.plugin.reload(&host, host.config()?)), output)
     };
 }

@@ -46,6 +46,7 @@ mod decode;
 mod encode;
 mod entry;
 mod entry_blocking;
+mod entry_common;
 mod entry_hooks;
 mod error;
 mod export;
