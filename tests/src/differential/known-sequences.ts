@@ -163,4 +163,19 @@ export const knownSequences: readonly KnownSequence[] = [
       [["Sync"], ["Bind", "p1", "s1", []], ["Sync"]],
     ],
   },
+  {
+    title: "PREPARE TRANSACTION of a transaction that has failed without a server is a ROLLBACK",
+    sequence: [
+      [["Query", "BEGIN"]],
+      [["Bind", "", "nosuch", []], ["Sync"]],
+      [["Query", "PREPARE TRANSACTION 'mine'"]],
+      [["Query", "BEGIN"]],
+      [["Bind", "", "nosuch", []], ["Sync"]],
+      [["Parse", "", "PREPARE TRANSACTION 'mine'"], ["Bind", "", "", []], ["Execute", "", 0], ["Sync"]],
+      [["Query", "BEGIN"]],
+      [["Query", "DEALLOCATE nosuch"]],
+      [["Query", "PREPARE TRANSACTION 'mine'"]],
+      [["Query", "SELECT count(*) FROM pg_prepared_xacts"]],
+    ],
+  },
 ];

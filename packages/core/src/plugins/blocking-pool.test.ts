@@ -317,4 +317,15 @@ describe("hooks that wait", () => {
     expect(codes).toEqual(["PLUGIN_BUSY", "PLUGIN_TIMEOUT"]);
     expect(rig.chain.stats()[0]?.hookCalls.client_connect).toMatchObject({ calls: 1, errors: 1 });
   });
+
+  it("client_connect alone keeps no statement waiting, and the event loop looks for its answers all the same", async () => {
+    const rig = rigOf({}, { HOOKS: "POOLER_HOOK_CLIENT_CONNECT", CAPABILITIES: "0" });
+    expect([rig.chain.waits, rig.chain.usesThreads, rig.chain.running]).toEqual([false, true, 0]);
+    hold("a");
+    const verdict = new Promise<ClientVerdict>((resolve) => connect(rig, "hold:a", resolve));
+    expect(rig.chain.running).toBe(1);
+    release("a");
+    expect((await verdict).refusal).toBeNull();
+    expect(rig.chain.running).toBe(0);
+  });
 });

@@ -1,7 +1,7 @@
 // What plugins answered about the statements of one batch, in the order of the questions: a batch that has to wait for an answer is
 // planned once more from the start when it has come, and nobody is asked twice. Only where some plugin may wait.
-import { type ErrorCode, PoolerError } from "../base/errors.js";
 import type { Statement } from "../sql/statement.js";
+import type { FailureCode } from "./plugin-failure.js";
 
 export interface ChainAnswer {
   /** Whose it is: ChainMember.bit. */
@@ -16,24 +16,6 @@ export interface ChainAnswer {
   readonly failureCode: FailureCode;
   /** What it means was dealt with before: it is not counted and logged again. */
   heard: boolean;
-}
-
-export type FailureCode = Extract<ErrorCode, "PLUGIN_FAILED" | "PLUGIN_TIMEOUT" | "PLUGIN_BUSY">;
-
-/** For whoever asked. `why` is said of the plugin, in words. */
-export function failureOf(code: FailureCode, plugin: string, why: string): PoolerError {
-  switch (code) {
-    case "PLUGIN_FAILED":
-      return new PoolerError(code, `plugin "${plugin}" failed: ${why}`);
-    case "PLUGIN_TIMEOUT":
-      return new PoolerError(code, `plugin "${plugin}" failed: ${why}`, {
-        hint: "It is not known what the plugin did. When it happens often, make it answer sooner, or raise its deadline.",
-      });
-    case "PLUGIN_BUSY":
-      return new PoolerError(code, `plugin "${plugin}" is busy: ${why}`, {
-        hint: "Try again later. When it happens often, make the plugin answer sooner, or raise its max_concurrent.",
-      });
-  }
 }
 
 /** Of one statement. */

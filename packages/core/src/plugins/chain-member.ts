@@ -6,13 +6,14 @@ import type { Logger } from "../base/logger.js";
 import type { Statement } from "../sql/statement.js";
 import type { PluginStats } from "../supervisor/ipc.js";
 import type { BlockingAnswer, BlockingCall, BlockingPool } from "./blocking-pool.js";
-import type { ChainAnswer, FailureCode } from "./chain-answers.js";
+import type { ChainAnswer } from "./chain-answers.js";
 import { PluginCounters } from "./chain-counters.js";
 import type { HookFunction, LoadedPlugin, PluginExports } from "./chain-plugin.js";
 import { type CrashPage, crashHooks } from "./crash-page.js";
 import { fetchOutput } from "./fetch-output.js";
 import type { Frames } from "./frames.js";
 import type { OutputFrame } from "./frames-output.js";
+import type { FailureCode } from "./plugin-failure.js";
 import type { ChainRequest } from "./types.js";
 
 /** Instead of a verdict: see ChainMember.failure. */
@@ -84,12 +85,12 @@ export class ChainMember {
       beganMs = this.endedMs;
       if (!learned) return memberFailed;
     }
-    const { input, output } = frames;
-    output.clear();
-    if ((frames.statementBlock(statement).notMineOf & this.bit) !== 0) {
+    if ((statement.notMineOf & this.bit) !== 0) {
       this.endedMs = beganMs;
       return constants.POOLER_SKIP;
     }
+    const { input, output } = frames;
+    output.clear();
     this.#page.enter(this.#position, crashHooks.route_query);
     let status = (this.#exports.routeQuery as HookFunction)(this.#state, input.address, input.length, output.address, output.capacity);
     this.#page.leave();
@@ -117,12 +118,13 @@ export class ChainMember {
     if (this.#exports.learnStatement !== null && (statement.learnedBy & this.bit) === 0) {
       if (!this.#teach(frames, request, statement, queryId, startMs)) return this.#failed("PLUGIN_FAILED", this.failure);
     }
-    if ((frames.statementBlock(statement).notMineOf & this.bit) !== 0) {
-      const skip = { verdict: constants.POOLER_SKIP, output: null, failure: "", failureCode: "PLUGIN_FAILED", heard: false } as const;
-      return { bit: this.bit, ...skip };
-    }
+    if ((statement.notMineOf & this.bit) !== 0) return this.#answered(constants.POOLER_SKIP, null);
     const call = pool.ask("route_query", frames.input, statement.id, (answer) => done(this.#judge(answer, frames.output)));
     return call ?? this.#failed("PLUGIN_BUSY", `${pool.limits.maxConcurrent} of its calls run already`);
+  }
+
+  #answered(verdict: number, output: Uint8Array | null): ChainAnswer {
+    return { bit: this.bit, verdict, output, failure: "", failureCode: "PLUGIN_FAILED", heard: false };
   }
 
   #failed(failureCode: FailureCode, failure: string): ChainAnswer {
@@ -140,7 +142,7 @@ export class ChainMember {
     const { status } = answer;
     if (status >= constants.POOLER_SKIP && status <= constants.POOLER_INTERCEPT) {
       this.counters.answered(status);
-      return { bit: this.bit, verdict: status, output: answer.output, failure: "", failureCode: "PLUGIN_FAILED", heard: false };
+      return this.#answered(status, answer.output);
     }
     output.load(answer.output);
     const failure = textOfStatus(status, output);
@@ -214,9 +216,8 @@ export class ChainMember {
       this.failure = `it could not learn the statement: ${textOfStatus(status, output)}`;
       return false;
     }
-    const block = frames.statementBlock(statement);
-    if (status === constants.POOLER_NOT_MINE) block.notMineOf |= this.bit;
-    else block.notMineOf &= ~this.bit;
+    if (status === constants.POOLER_NOT_MINE) statement.notMineOf |= this.bit;
+    else statement.notMineOf &= ~this.bit;
     statement.learnedBy |= this.bit;
     return true;
   }

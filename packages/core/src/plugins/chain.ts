@@ -14,7 +14,7 @@ import type { Logger } from "../base/logger.js";
 import type { LiftedStatement, Statement } from "../sql/statement.js";
 import type { PluginStats } from "../supervisor/ipc.js";
 import { type BlockingPool, createBlockingPool } from "./blocking-pool.js";
-import { type AnswerRecord, type ChainAnswer, type FailureCode, failureOf } from "./chain-answers.js";
+import type { AnswerRecord, ChainAnswer } from "./chain-answers.js";
 import { ChainMember, memberAsked, memberFailed } from "./chain-member.js";
 import { factCapabilities, type LoadedPlugin, mostPlugins } from "./chain-plugin.js";
 import { type Rewrite, readInterception, readRefusal, readRewrite } from "./chain-verdicts.js";
@@ -23,6 +23,7 @@ import { Frames } from "./frames.js";
 import { malformed } from "./frames-output.js";
 import { HookCaller } from "./hook-caller.js";
 import { createPluginHooks } from "./hooks.js";
+import { type FailureCode, failureOf } from "./plugin-failure.js";
 import type { RowsWish } from "./row-hook.js";
 import type { StatementSource } from "./statements.js";
 import type { ChainDecision, ChainRequest, ParameterView, PendingQuestion, PluginChain, StuckPlugin } from "./types.js";
@@ -53,6 +54,7 @@ class Chain implements PluginChain {
   readonly inspects: boolean;
   readonly routes: boolean;
   readonly waits: boolean;
+  readonly usesThreads: boolean;
   readonly hooks: PluginHooks | null;
   readonly #callers: readonly HookCaller[];
   /** Those that have route_query. */
@@ -103,6 +105,7 @@ class Chain implements PluginChain {
     this.#members = this.#everyone.filter(({ routes }) => routes);
     this.routes = this.#members.length > 0;
     this.waits = this.#members.some(({ pool }) => pool !== null);
+    this.usesThreads = pools.some((pool) => pool !== null);
     this.inspects = this.#members.some(({ inspects }) => inspects);
     this.wantsEveryStatement = this.#members.some(({ everyStatement }) => everyStatement);
     const frames = new Frames(has(constants.POOLER_CAP_FINGERPRINT));
@@ -155,7 +158,9 @@ class Chain implements PluginChain {
   }
 
   get running(): number {
-    return this.#pools.reduce((sum, pool) => sum + (pool?.running ?? 0), 0);
+    let sum = 0;
+    for (const pool of this.#pools) if (pool !== null) sum += pool.running;
+    return sum;
   }
 
   stuckFor(limitMs: number): readonly StuckPlugin[] {

@@ -27,8 +27,6 @@ class EncodedStatement implements StatementBlock {
   readonly words: Uint32Array;
   readonly offsets: Uint32Array;
   readonly sqlFollows: boolean;
-  /** Bit n: plugin n of the chain does not want to be asked about it. */
-  notMineOf = 0;
 
   constructor(owner: Frames, block: Block, sqlFollows: boolean) {
     this.owner = owner;
@@ -112,7 +110,7 @@ export class Frames {
   }
 
   /** Kept with the statement. */
-  statementBlock(statement: Statement): EncodedStatement {
+  statementBlock(statement: Statement): StatementBlock {
     const encoded = statement.encoded;
     if (encoded instanceof EncodedStatement && encoded.owner === this) return encoded;
     const sqlFollows = statement.shared || statement.sql.length > keptSqlBytes;

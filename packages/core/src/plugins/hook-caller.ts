@@ -5,13 +5,13 @@ import type { Clock } from "../base/clock.js";
 import type { Logger } from "../base/logger.js";
 import type { HookStats } from "../supervisor/ipc.js";
 import type { BlockingCall, BlockingPool } from "./blocking-pool.js";
-import type { FailureCode } from "./chain-answers.js";
 import { textOfStatus } from "./chain-member.js";
 import { type HookFunction, type LoadedPlugin, type SideHook, sideHookNames, type WaitingHook } from "./chain-plugin.js";
 import { type CrashPage, crashHooks } from "./crash-page.js";
 import { fetchOutput } from "./fetch-output.js";
 import type { HookFrame } from "./frames-hook.js";
 import type { OutputFrame } from "./frames-output.js";
+import type { FailureCode } from "./plugin-failure.js";
 
 /** Instead of a status: see HookCaller.failure. */
 export const hookFailed = -1;

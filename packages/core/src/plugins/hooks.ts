@@ -4,13 +4,13 @@ import { constants, structs } from "@pooler/plugin-abi";
 import { PoolerError } from "../base/errors.js";
 import type { PluginConfig } from "../config/types.js";
 import type { BlockingCall } from "./blocking-pool.js";
-import { failureOf } from "./chain-answers.js";
 import { readRefusal } from "./chain-verdicts.js";
 import { sessionBlock } from "./frames.js";
 import { HookFrame } from "./frames-hook.js";
 import type { StatementBlock } from "./frames-input.js";
 import { malformed, OutputFrame } from "./frames-output.js";
 import { type HookCaller, type HookIndex, hookFailed, hookIndex } from "./hook-caller.js";
+import { failureOf } from "./plugin-failure.js";
 import type {
   ChainSession,
   ClientQuestion,

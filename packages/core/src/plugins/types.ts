@@ -1,6 +1,7 @@
 // What the router asks the plugin chain and what it is told. Hot: the same request and decision objects serve every call.
 import type { LiftedStatement, Statement } from "../sql/statement.js";
-import type { ChainAnswers, FailureCode } from "./chain-answers.js";
+import type { ChainAnswers } from "./chain-answers.js";
+import type { FailureCode } from "./plugin-failure.js";
 import type { RowsWish } from "./row-hook.js";
 import type { PluginHooks } from "./types-hooks.js";
 
@@ -164,7 +165,9 @@ export interface PluginChain {
   /** The statement cache dropped it. */
   forget(statement: Statement): void;
   stats(): readonly import("../supervisor/ipc.js").PluginStats[];
-  /** Calls that run on threads, */
+  /** Some plugin has hooks that run on threads. */
+  readonly usesThreads: boolean;
+  /** Calls that run there, */
   readonly running: number;
   /** ... of the plugin at this position. */
   runningOf(position: number): number;

@@ -2,7 +2,6 @@
 // when the last ReadyForQuery came. The states are the session's. A session has one from a batch's first byte until it is at rest
 // again (see Session), then it serves others: thousands of clients who do nothing hold none.
 import { PoolerError } from "../base/errors.js";
-import type { PendingQuestion } from "../plugins/types.js";
 import type { Route } from "../pool/database.js";
 import type { HostPool, NoServerCause } from "../pool/host-pool.js";
 import { Refusal } from "../pool/multiplex.js";
@@ -12,7 +11,7 @@ import { cancelServer } from "../server/cancel.js";
 import type { LostHow } from "../server/carriage.js";
 import { Expect, Hide } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
-import type { Batch } from "./batch.js";
+import { type Batch, endsWithSync } from "./batch.js";
 import type { ClientStatement } from "./client-statements.js";
 import { checkColumns } from "./columns.js";
 import { sendBatch, sendVerification, showsRows } from "./dispatch.js";
@@ -20,8 +19,8 @@ import { type Observed, reportAnswered, reportEnds } from "./ending.js";
 import { HeldTransaction } from "./held-transaction.js";
 import { planExtended } from "./plan-extended.js";
 import { planQuery } from "./plan-query.js";
-import { beginPlan, type PortalMarks, QuestionPending } from "./plugin-wait.js";
-import { endsWithSync, messageOf, Refusals } from "./refusals.js";
+import { beginPlan, PluginWait, QuestionPending } from "./plugin-wait.js";
+import { messageOf, Refusals } from "./refusals.js";
 import { findKind, type Ride } from "./ride.js";
 import type { Session } from "./session.js";
 import { leavesOpen, noEffects, type SessionEffect } from "./session-effects.js";
@@ -47,10 +46,7 @@ export class BatchRunner {
   /** While a transaction has settings of its own, its statements are nobody else's. */
   reading: string | null = null;
   #session: Session | null;
-  /** A plugin is being asked about the batch. */
-  #question: PendingQuestion | null = null;
-  /** The session's state when it was: an open batch stays active. */
-  #stateBeforeAsking: "idle" | "active" = "idle";
+  readonly #pluginWait = new PluginWait();
   /** The batch that waits for an answer, its server, its settings or its verification. */
   #batch: Batch | null = null;
   #pool: HostPool | null = null;
@@ -98,8 +94,7 @@ export class BatchRunner {
     this.syncSent = false;
     this.refusals.skipping = false;
     this.reading = null;
-    this.#question = null;
-    this.#stateBeforeAsking = "idle";
+    this.#pluginWait.reset();
     this.#batch = null;
     this.#pool = null;
     this.#effects = noEffects.effects;
@@ -146,7 +141,8 @@ export class BatchRunner {
       else toServer = planExtended(session, batch);
     } catch (error) {
       if (error instanceof QuestionPending && marks !== null) {
-        this.#ask(batch, error.question, marks);
+        this.#setAside(batch);
+        this.#pluginWait.begin(session, batch, error.question, marks);
         return;
       }
       if (!(error instanceof PoolerError)) throw error;
@@ -176,30 +172,11 @@ export class BatchRunner {
     this.giveBack(batch);
   }
 
-  /** The batch is put aside until the plugin has answered. What else the client sends waits in its inbox. */
-  #ask(batch: Batch, question: PendingQuestion, marks: PortalMarks): void {
-    const { session } = this;
-    marks.restore(session);
-    if (batch.answering) {
-      // Its beginning was answered here, and has left it.
-      session.sendReply();
-      batch.answering = false;
-    }
-    batch.endsWithSync = endsWithSync(batch.buffer, batch.start, batch.end);
-    if (this.#batch !== batch) {
-      batch.keep(session.context.memory, session.surrendersUnit);
-      this.#batch = batch;
-    }
-    this.#question = question;
-    this.#stateBeforeAsking = session.state === "active" ? "active" : "idle";
-    session.state = "asking";
-    question.onAnswer = () => session.onAnswer();
-  }
-
   /** Planned once more, with the answer; or the next question comes up. */
   onAnswer(): void {
     const { session } = this;
-    const batch = this.#endAsking();
+    const batch = this.#batch as Batch;
+    this.#pluginWait.end(session);
     session.context.reply.reset();
     if (session.server?.replies.skipping === true) {
       // What was sent before of the same batch has failed meanwhile.
@@ -213,11 +190,11 @@ export class BatchRunner {
     session.pump();
   }
 
-  #endAsking(): Batch {
-    this.#question?.drop();
-    this.#question = null;
-    this.session.state = this.#stateBeforeAsking;
-    return this.#batch as Batch;
+  /** The batch has to wait: its messages are kept, since the client's next ones take their place. */
+  #setAside(batch: Batch): void {
+    if (this.#batch === batch) return;
+    batch.keep(this.session.context.memory, this.session.surrendersUnit);
+    this.#batch = batch;
   }
 
   /** The old function call protocol: goes where a transaction goes that says nothing of itself. */
@@ -314,10 +291,7 @@ export class BatchRunner {
     if (found instanceof PoolerError) {
       this.refusals.refuse(batch, found);
     } else if (found === null) {
-      if (this.#batch !== batch) {
-        batch.keep(this.session.context.memory, this.session.surrendersUnit);
-        this.#batch = batch;
-      }
+      this.#setAside(batch);
       this.session.state = "waiting";
     } else {
       this.#lease(found, batch, this.session.requestAtMs);
@@ -354,10 +328,7 @@ export class BatchRunner {
 
   /** The server gets the settings of this client, in a round trip of its own: a statement must not run with others. */
   #prepareSettings(server: Server, batch: Batch): void {
-    if (this.#batch !== batch) {
-      batch.keep(this.session.context.memory, this.session.surrendersUnit);
-      this.#batch = batch;
-    }
+    this.#setAside(batch);
     this.session.state = "preparing";
     const statements = settingsDifference(server.settings, this.session.settings, server.first);
     const out = this.session.context.request.reset();
@@ -387,10 +358,7 @@ export class BatchRunner {
 
   /** Plugins changed statements that were described to the client: their columns must be the same. */
   #verify(server: Server, batch: Batch): void {
-    if (this.#batch !== batch) {
-      batch.keep(this.session.context.memory, this.session.surrendersUnit);
-      this.#batch = batch;
-    }
+    this.#setAside(batch);
     this.session.state = "verifying";
     server.beginUnit(this.session.context.clock.nowMs());
     sendVerification(this.session, server, batch);
@@ -549,7 +517,7 @@ export class BatchRunner {
   onServerLost(error: PoolerError, broken: boolean): void {
     const batch = this.#batch;
     const wasAsking = this.session.state === "asking";
-    if (wasAsking) this.#endAsking();
+    if (wasAsking) this.#pluginWait.end(this.session);
     const wasIdle = !wasAsking && this.session.state === "idle";
     const wasOpen = this.session.server !== null && this.session.server.status !== TransactionStatus.IDLE;
     const { batchOpen } = this.session;
@@ -720,7 +688,8 @@ export class BatchRunner {
   cancel(): Promise<void> | null {
     const { session } = this;
     if (session.state === "asking") {
-      this.refusals.refuse(this.#endAsking(), cancelled());
+      this.#pluginWait.end(session);
+      this.refusals.refuse(this.#batch as Batch, cancelled());
       session.pump();
     } else if (session.state === "waiting") {
       this.#pool?.forget(session);
@@ -744,7 +713,7 @@ export class BatchRunner {
   abandon(stateBefore: Session["state"]): void {
     const { session } = this;
     if (stateBefore === "waiting") this.#pool?.forget(session);
-    this.#question?.drop();
+    this.#pluginWait.drop();
     if (this.#batch !== null) this.giveBack(this.#batch);
     this.ride?.leave();
     const { server } = session;

@@ -6,6 +6,8 @@ import type { PoolerError } from "../base/errors.js";
 import type { ChainAnswers } from "../plugins/chain-answers.js";
 import type { RowHook } from "../plugins/row-hook.js";
 import type { Route } from "../pool/database.js";
+import { Frontend } from "../protocol/codes.js";
+import { readInt32 } from "../protocol/message-writer.js";
 import { RouteDraft } from "../router/router.js";
 import type { GlobalStatement } from "../server/global-statement.js";
 import type { StatementKind } from "../server/statement-kind.js";
@@ -249,3 +251,9 @@ export class BatchStock {
 }
 
 export const NEVER_WROTE: number = constants.POOLER_NEVER;
+
+/** Is the last message of the unit a Sync (or a query, which brings its own)? */
+export function endsWithSync(buffer: Buffer, start: number, end: number): boolean {
+  if (buffer[start] === Frontend.QUERY || buffer[start] === Frontend.FUNCTION_CALL) return true;
+  return end - start >= 5 && buffer[end - 5] === Frontend.SYNC && readInt32(buffer, end - 4) === 4;
+}

@@ -1,13 +1,9 @@
 // Tells plugins of clients that come and go. Made only when some plugin wants to know. Who was let in is remembered, so that every
 // plugin that heard of a client hears exactly once that it has left.
 import type { Clock } from "../base/clock.js";
-import { PoolerError } from "../base/errors.js";
 import type { ChainSession } from "../plugins/types.js";
 import type { ClientVerdict, PluginHooks } from "../plugins/types-hooks.js";
 import type { Wire } from "../wire/wire.js";
-
-/** Nobody is told. */
-const gone = new PoolerError("LOGIN_TIMEOUT", "the client has left");
 
 interface Guest {
   readonly letIn: number;
@@ -56,7 +52,13 @@ export class ClientHooks {
       },
     );
     if (question === null) return null;
-    return { drop: () => this.#remember({ ...question.drop(), refusal: gone }) };
+    return {
+      drop: () => {
+        const verdict = question.drop();
+        this.#remember(verdict);
+        this.left(verdict.session, false);
+      },
+    };
   }
 
   #remember({ session, letIn, refusal }: ClientVerdict): void {

@@ -49,6 +49,13 @@ export function joinsHeld(command: number): boolean {
   }
 }
 
+/** What a transaction that has failed takes: PREPARE TRANSACTION rolls it back, as COMMIT does. */
+export function endsFailure(command: number): boolean {
+  return (
+    command === Command.COMMIT || command === Command.ROLLBACK || command === Command.PREPARE_TRANSACTION || command === Command.ROLLBACK_TO
+  );
+}
+
 export function beginTag(text: string): string {
   return text.slice(0, 5).toUpperCase() === "START" ? "START TRANSACTION" : "BEGIN";
 }
@@ -107,7 +114,7 @@ export class HeldTransaction {
 
   /** "over": the transaction has ended. Throws what PostgreSQL would answer. */
   run(command: number, text: string): { readonly answer: HeldAnswer; readonly over: boolean } {
-    if (this.failed && command !== Command.COMMIT && command !== Command.ROLLBACK && command !== Command.ROLLBACK_TO) throw this.failure();
+    if (this.failed && !endsFailure(command)) throw this.failure();
     switch (command) {
       case Command.BEGIN:
         return this.#join(
@@ -117,7 +124,8 @@ export class HeldTransaction {
           false,
         );
       case Command.COMMIT:
-      case Command.ROLLBACK: {
+      case Command.ROLLBACK:
+      case Command.PREPARE_TRANSACTION: {
         const tag = command === Command.COMMIT && !this.failed ? "COMMIT" : "ROLLBACK";
         if (parseEnd(text)?.chain) {
           this.beginAnew();

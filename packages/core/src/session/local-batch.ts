@@ -53,7 +53,6 @@ export function beginsLocally(session: Session, batch: Batch): void {
 /** Do the first `count` messages need no server? */
 function areLocal(session: Session, batch: Batch, count: number): boolean {
   let state: HoldState = holdState(session);
-  let failed = session.held?.failed === true;
   for (let i = 0; i < count; i++) {
     const op = batch.ops[i] as Op;
     const info = infoOf(op);
@@ -63,11 +62,12 @@ function areLocal(session: Session, batch: Batch, count: number): boolean {
         if (op.local !== null) break;
         // A text that a server of this database has taken before needs no server to be prepared: its first use does.
         if (session.status !== TransactionStatus.FAILED && session.database.knownStatements.has(op.global as GlobalStatement)) break;
-        if (info === null || (failed && !endsFailure(info.command)) || !isLocal(session, state, info)) return false;
+        if (info === null || !isLocal(session, state, info)) return false;
         break;
       case Frontend.DESCRIBE:
-        // What is bound in this batch, so far, is local.
-        if (info === null ? boundTo(batch, op.portal, i) === null : !isLocal(session, state, info)) return false;
+        // What is bound in this batch, so far, is local. A transaction that has failed describes what returns no rows.
+        if (info === null ? boundTo(batch, op.portal, i) === null : !isLocal(session, state === "failed" ? "held" : state, info))
+          return false;
         break;
       case Frontend.BIND: {
         const next = info === null ? null : localState(session, state, info);
@@ -80,9 +80,8 @@ function areLocal(session: Session, batch: Batch, count: number): boolean {
         const bound = boundTo(batch, op.portal, i);
         const run = bound === null ? null : infoOf(bound);
         const next = run === null ? null : localState(session, state, run);
-        if (run === null || next === null) return false;
+        if (next === null) return false;
         state = next;
-        failed &&= !endsFailure(run.command);
         break;
       }
       case Frontend.CLOSE:
@@ -91,11 +90,6 @@ function areLocal(session: Session, batch: Batch, count: number): boolean {
     }
   }
   return true;
-}
-
-/** What a transaction that has failed takes. */
-function endsFailure(command: number): boolean {
-  return command === Command.COMMIT || command === Command.ROLLBACK || command === Command.ROLLBACK_TO;
 }
 
 /** Does the statement, if it were run, need no server? Then preparing it does not either. */

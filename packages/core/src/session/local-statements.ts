@@ -7,22 +7,24 @@ import type { MessageWriter } from "../protocol/message-writer.js";
 import { Command } from "../sql/lexer.js";
 import { parseDeallocate, parseDiscard } from "../sql/session-statements.js";
 import { parseEnd, parseRelease, parseRollbackTo, parseSavepoint } from "../sql/transaction-statements.js";
-import { beginTag, canHold, HeldTransaction, joinsHeld } from "./held-transaction.js";
+import { beginTag, canHold, endsFailure, HeldTransaction, joinsHeld } from "./held-transaction.js";
 import type { Session } from "./session.js";
 
 /** Where a text ends up after some of its statements: simulated before anything is done. */
-export type HoldState = "none" | "held" | "heldSettings" | "server";
+export type HoldState = "none" | "held" | "heldSettings" | "failed" | "server";
 
 export function holdState(session: Session): HoldState {
-  if (session.held !== null) return session.held.keepsSettings && !session.held.failed ? "heldSettings" : "held";
-  return session.server !== null ? "server" : "none";
+  const { held } = session;
+  if (held === null) return session.server !== null ? "server" : "none";
+  if (held.failed) return "failed";
+  return held.keepsSettings ? "heldSettings" : "held";
 }
 
 /** The state after the statement when it can be answered here, else null. `text` byte for byte. */
 export function answeredLocally(session: Session, state: HoldState, command: number, text: () => string): HoldState | null {
   if (!session.transactionMode) return null;
   if (command === Command.DEALLOCATE) {
-    if (state === "server" && session.server?.status === TransactionStatus.FAILED) return null;
+    if (state === "failed" || (state === "server" && session.server?.status === TransactionStatus.FAILED)) return null;
     const name = parseDeallocate(text())?.name;
     // The server that is pinned may have statements that were prepared in SQL.
     if (session.pinned && (name === null || (name !== undefined && !session.statements.has(name)))) return null;
@@ -35,6 +37,8 @@ export function answeredLocally(session: Session, state: HoldState, command: num
     case "held":
     case "heldSettings":
       return joinsHeld(command) ? afterHeld(state, command, text()) : null;
+    case "failed":
+      return endsFailure(command) ? afterHeld("held", command, text()) : null;
     case "none":
       if (command === Command.BEGIN) return session.holdsTransactions && canHold(text()) ? "held" : null;
       if (command === Command.COMMIT || command === Command.ROLLBACK) return parseEnd(text())?.chain === false ? "none" : null;
@@ -62,6 +66,8 @@ function afterHeld(state: "held" | "heldSettings", command: number, text: string
       if (end === null || (command === Command.COMMIT && state === "heldSettings")) return null;
       return end.chain ? "held" : "none";
     }
+    case Command.PREPARE_TRANSACTION:
+      return "none";
     default:
       return state;
   }
@@ -80,7 +86,6 @@ export function refuseDeallocate(session: Session, command: number, text: () => 
 export function runLocally(session: Session, command: number, text: string, to: MessageWriter): void {
   switch (command) {
     case Command.DEALLOCATE: {
-      if (session.held?.failed) throw session.held.failure();
       const name = parseDeallocate(text)?.name ?? null;
       if (name === null) session.statements.clear();
       else if (!session.statements.delete(name)) throw new PoolerError("STATEMENT_MISSING", `prepared statement "${name}" does not exist`);
@@ -105,7 +110,7 @@ export function runLocally(session: Session, command: number, text: string, to: 
   }
   const untold = command === Command.ROLLBACK ? null : held.takeUntold();
   if (untold !== null) {
-    if (command === Command.COMMIT) session.held = null; // what it should have committed is lost: that is its answer
+    if (command !== Command.ROLLBACK_TO) session.held = null; // what it should have committed is lost: that is its answer
     throw untold;
   }
   const { answer, over } = held.run(command, text);

@@ -1,9 +1,9 @@
-// A batch that is put aside until a plugin has answered: what planning did to the session's portals is taken back, since the batch is
+// The state "asking": a batch is put aside until a plugin has answered. What planning did to the session's portals is taken back, since the batch is
 // planned once more from the start then. Everything else that planning does is done anew, or taken back by takeBack().
 import { ChainAnswers } from "../plugins/chain-answers.js";
 import type { RowHook } from "../plugins/row-hook.js";
 import type { PendingQuestion } from "../plugins/types.js";
-import type { Batch } from "./batch.js";
+import { type Batch, endsWithSync } from "./batch.js";
 import type { Observed } from "./ending.js";
 import type { LocalPortal } from "./local-portal.js";
 import type { Session } from "./session.js";
@@ -21,6 +21,43 @@ export class QuestionPending extends Error {
 /** The session's portals as they were before a batch was planned. */
 export interface PortalMarks {
   restore(session: Session): void;
+}
+
+/** Which plugin it is, and what the session was before: an open batch stays active. */
+export class PluginWait {
+  #question: PendingQuestion | null = null;
+  #stateBefore: "idle" | "active" = "idle";
+
+  reset(): void {
+    this.#question = null;
+    this.#stateBefore = "idle";
+  }
+
+  /** What else the client sends waits in its inbox. */
+  begin(session: Session, batch: Batch, question: PendingQuestion, marks: PortalMarks): void {
+    marks.restore(session);
+    if (batch.answering) {
+      // Its beginning was answered here, and has left it.
+      session.sendReply();
+      batch.answering = false;
+    }
+    batch.endsWithSync = endsWithSync(batch.buffer, batch.start, batch.end);
+    this.#question = question;
+    this.#stateBefore = session.state === "active" ? "active" : "idle";
+    session.state = "asking";
+    question.onAnswer = () => session.onAnswer();
+  }
+
+  /** It has answered, or nobody wants to know any more. */
+  end(session: Session): void {
+    this.drop();
+    session.state = this.#stateBefore;
+  }
+
+  drop(): void {
+    this.#question?.drop();
+    this.#question = null;
+  }
 }
 
 /** Before a batch is planned in whose chain some plugin may wait. */

@@ -3,7 +3,7 @@
 import type { PoolerError } from "../base/errors.js";
 import { writePoolerError, writeReadyForQuery } from "../protocol/backend.js";
 import { Frontend, TransactionStatus } from "../protocol/codes.js";
-import { MessageWriter, readInt32 } from "../protocol/message-writer.js";
+import { MessageWriter } from "../protocol/message-writer.js";
 import { Expect, Hide, type ReplyWatcher } from "../server/reply-queue.js";
 import type { Server } from "../server/server.js";
 import type { Batch } from "./batch.js";
@@ -132,10 +132,4 @@ export function messageOf(error: PoolerError, encoding: string): Buffer {
   const writer = new MessageWriter(512);
   writePoolerError(writer, error);
   return encodeError(writer.toBuffer(), encoding);
-}
-
-/** Is the last message of the unit a Sync (or a query, which brings its own)? */
-export function endsWithSync(buffer: Buffer, start: number, end: number): boolean {
-  if (buffer[start] === Frontend.QUERY || buffer[start] === Frontend.FUNCTION_CALL) return true;
-  return end - start >= 5 && buffer[end - 5] === Frontend.SYNC && readInt32(buffer, end - 4) === 4;
 }

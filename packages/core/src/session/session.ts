@@ -23,7 +23,7 @@ import { Expect } from "../server/reply-queue.js";
 import type { Lessee, Server } from "../server/server.js";
 import type { Deferred, Wire, WireReader } from "../wire/wire.js";
 import type { Batch } from "./batch.js";
-import { NEVER_WROTE } from "./batch.js";
+import { endsWithSync, NEVER_WROTE } from "./batch.js";
 import type { BatchRunner } from "./batch-runner.js";
 import { type ClientStatement, ClientStatements } from "./client-statements.js";
 import type { SessionContext } from "./context.js";
@@ -31,7 +31,6 @@ import type { Observed } from "./ending.js";
 import type { HeldTransaction } from "./held-transaction.js";
 import type { Intake, IntakeTarget } from "./intake.js";
 import type { LocalPortal } from "./local-portal.js";
-import { endsWithSync } from "./refusals.js";
 import { SettingsTracker } from "./session-effects.js";
 import { changesReading, type Settings } from "./settings.js";
 

@@ -75,7 +75,7 @@ class Lifted implements LiftedStatement {
   end = 0;
 }
 
-const nobody: Statement = { id: 0, sql: Buffer.alloc(0), facts: null, encoded: null, learnedBy: 0, shared: true };
+const nobody: Statement = { id: 0, sql: Buffer.alloc(0), facts: null, encoded: null, learnedBy: 0, notMineOf: 0, shared: true };
 
 class Cache implements StatementCache {
   readonly #options: StatementCacheOptions;
@@ -188,6 +188,7 @@ class Cache implements StatementCache {
       facts: { kind, facts: bits, grammar, tables, functions, start, length, parseError, parseTree, fingerprint },
       encoded: null,
       learnedBy: 0,
+      notMineOf: 0,
       shared: true,
     };
   }
@@ -260,7 +261,7 @@ class Cache implements StatementCache {
   }
 
   #statement(sql: Buffer, facts: StatementFacts | null): Statement {
-    return { id: ++this.#lastId, sql, facts, encoded: null, learnedBy: 0, shared: false };
+    return { id: ++this.#lastId, sql, facts, encoded: null, learnedBy: 0, notMineOf: 0, shared: false };
   }
 
   #add(among: Map<string, Entry>, key: string, text: StatementText, provisional: boolean): Entry {

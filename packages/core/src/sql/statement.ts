@@ -14,6 +14,8 @@ export interface Statement {
   encoded: unknown;
   /** Bit n: plugin n of the chain has learned it. */
   learnedBy: number;
+  /** Bit n: ... and does not want to be asked about it. */
+  notMineOf: number;
   /** `sql` is one text of many that differ in literals, blanks and comments: what a client sent comes with each use. */
   readonly shared: boolean;
 }

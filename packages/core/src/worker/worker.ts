@@ -84,7 +84,7 @@ class Worker {
     const clock = createClock();
     const engine = createWireEngine(config.io, log);
     engine.keepTime(clock);
-    if (plugins?.chain.waits === true) engine.lookElsewhere(() => plugins.chain.running > 0);
+    if (plugins?.chain.usesThreads === true) engine.lookElsewhere(() => plugins.chain.running > 0);
     const passThroughKeys = new Map<string, PassThroughKeys>();
     const hooks = plugins?.chain.hooks ?? null;
     this.#borrowed = !boot.shares
