@@ -81,6 +81,7 @@ const snapshotLimitMs = 2_000;
 const configureLimitMs = 30_000;
 /** How long a worker may take to exit after its drain should be over. */
 const exitGraceMs = 2_000;
+const retireAnswerMs = 5_000;
 /** A SIGTERM that is meant for everybody reaches the supervisor within this time. */
 const groupSignalMs = 200;
 /** A worker that lived for so long starts the count of quick deaths anew. */
@@ -298,8 +299,8 @@ class WorkerFleet implements Fleet {
           place.worker = successor;
           place.number = successor.number;
           place.quickDeaths = 0;
-          if (before !== null) this.#retire(before);
-          done();
+          if (before === null) done();
+          else void this.#retire(before).then(done);
         },
         gone: (exit) => {
           if (place.successor !== successor) {
@@ -438,20 +439,28 @@ class WorkerFleet implements Fleet {
     });
   }
 
-  /** It serves the clients that it has, and no others. */
-  #retire(worker: WorkerProcess): void {
-    const { logger } = this.#options;
+  /** It serves the clients that it has, and no others. Resolves when that is so: who connects after a reload meets the new plugins. */
+  async #retire(worker: WorkerProcess): Promise<void> {
+    const { logger, clock } = this.#options;
     if (worker.state === "booting") {
       worker.kill();
       return;
     }
-    worker.retire();
+    const retired = worker.retire();
     logger.info(
       { event: "worker retired", worker: worker.number, pid: worker.pid },
       `worker ${worker.number} was replaced: it ends when its clients have left`,
     );
     const { retireMs, drainMs } = this.#config.timeouts;
     if (retireMs > 0 && worker.state === "retiring") this.#limit(worker, retireMs, () => this.#drain(worker, drainMs));
+    // A reload does not wait for one that hangs: that is the watchdog's.
+    await new Promise<void>((done) => {
+      const limit = clock.setTimer(retireAnswerMs, done);
+      void retired.then(() => {
+        limit.cancel();
+        done();
+      });
+    });
   }
 
   #drain(worker: WorkerProcess, drainMs: number): void {

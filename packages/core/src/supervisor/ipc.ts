@@ -50,8 +50,8 @@ export type ToWorker =
   | { readonly kind: "drain"; readonly deadlineMs: number }
   /** All plugins that nobody is to call from now on. What a worker booted without it does without. */
   | { readonly kind: "outOfService"; readonly plugins: readonly OutOfService[] }
-  /** Stop accepting, serve the clients that are there for as long as they stay, then exit with code 0. */
-  | { readonly kind: "retire" }
+  /** Stop accepting, which is answered by `done`; serve the clients that are there for as long as they stay, then exit with code 0. */
+  | { readonly kind: "retire"; readonly id: number }
   /** A cancel request that reached another worker. Answered by `done` once nothing of it is under way. */
   | { readonly kind: "cancel"; readonly id: number; readonly processId: number; readonly secretKey: number }
   /** Nothing of the cancel request with this worker's number is under way any more. */

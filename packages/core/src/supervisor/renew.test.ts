@@ -74,6 +74,25 @@ test("a new version that cannot be loaded leaves everything as it was, and says 
   expect(await supervisor.reload()).toMatchObject({ applied: ["plugins[0].library"] });
 });
 
+test("a reload is over when those that were replaced accept nobody any more", async () => {
+  const { logger, line } = log();
+  let next = withPlugins(1, "old");
+  const supervisor = await start(1, { logger, config: next, reload: () => next });
+  const stays = await dial(supervisor.port);
+  stays.tell("hold");
+  expect(await stays.hear()).toBe("ok");
+  next = withPlugins(1, "new");
+  let isOver = false;
+  const reload = supervisor.reload().finally(() => {
+    isOver = true;
+  });
+  await line("worker retired");
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isOver).toBe(false);
+  stays.tell("release");
+  expect(await reload).toMatchObject({ applied: ["plugins[0].library"] });
+});
+
 test("a worker that was replaced is told of reloads, and keeps its own plugins", async () => {
   let next = withPlugins(1, "old");
   const supervisor = await start(1, { config: next, reload: () => next });

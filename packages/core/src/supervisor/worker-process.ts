@@ -71,8 +71,8 @@ export interface WorkerProcess {
   resume(database: string | null): Promise<void>;
   /** Resolves when the worker has looked at it, or is gone. */
   cancel(processId: number, secretKey: number): Promise<void>;
-  /** Serve the clients that are there, and no others. */
-  retire(): void;
+  /** Serve the clients that are there, and no others. Resolves when it accepts nobody any more, or is gone. */
+  retire(): Promise<void>;
   drain(deadlineMs: number): void;
   /** `stuck`: since it does not go on. */
   kill(stuck?: boolean): void;
@@ -234,10 +234,10 @@ class Worker implements WorkerProcess {
     await this.#ask((id) => ({ kind: "cancel", id, processId, secretKey }));
   }
 
-  retire(): void {
+  async retire(): Promise<void> {
     if (this.#state !== "ready") return;
     this.#state = "retiring";
-    this.send({ kind: "retire" });
+    await this.#ask((id) => ({ kind: "retire", id }));
   }
 
   drain(deadlineMs: number): void {

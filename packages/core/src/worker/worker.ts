@@ -206,7 +206,7 @@ class Worker {
         for (const each of this.#named(database)) each.resume();
         this.#link.send({ kind: "done", id });
       },
-      retire: () => this.#retire(),
+      retire: ({ id }) => this.#retire(id),
       drain: ({ deadlineMs }) => this.drain(deadlineMs),
       outOfService: ({ plugins }) => {
         // What was never loaded cannot be put in service again.
@@ -240,8 +240,9 @@ class Worker {
   }
 
   /** Stop accepting, serve who is there for as long as they stay, then exit. */
-  #retire(): void {
+  #retire(id: number): void {
     this.#stopAccepting();
+    this.#link.send({ kind: "done", id });
     this.#clients.onEmpty = () => this.#end();
     this.#clients.retire();
   }
