@@ -88,34 +88,34 @@ function addressIn(shared: WireShared, buffer: Buffer, start: number, end: numbe
 
 const State = { OPEN: 0, ENDING: 1, CLOSED: 2 } as const;
 
+/** What startTls() was called with. */
+interface Securing {
+  readonly upgrade: TlsUpgrade;
+  onSecure(): void;
+}
+
+/** Thousands of them do nothing most of the time: what few need, or none for long, takes as few fields as it can. */
 export class SocketWire implements Wire, Pollable, Deferred {
   reader: WireReader = deaf;
   generation = 0;
   congested = false;
-  peerName: string | null = null;
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly #shared: WireShared;
   #fd: number;
   #state: number = State.OPEN;
+  /** Without IN while it is paused. */
   #interest: number = Epoll.IN;
-  #paused = false;
   /** Out of epoll while paused: a peer that hung up would be reported over and over. */
   #muted = false;
   #queue: OutputQueue | null = null;
-  /** Why nothing can be sent any more. */
+  /** Why nothing can be sent any more; of a closed one: what the reader is told. */
   #broken: Error | null = null;
-  #error: Error | null = null;
   #deferredPending = false;
   #linger: NodeJS.Timeout | null = null;
   #tls: TlsSession | null = null;
-  #onSecure: (() => void) | null = null;
-  /** Under startTls(): what waits for the queue to go out in the clear. */
-  #upgrade: TlsUpgrade | null = null;
   /** From startTls() until the handshake is done: nothing can be said. */
-  #securing = false;
-  /** TLS has something of its own to send before it can read on. */
-  #readAfterWrite = false;
+  #securing: Securing | null = null;
 
   /** Takes over a connected, non-blocking descriptor. */
   constructor(shared: WireShared, fd: number, peer: PeerAddress) {
@@ -134,8 +134,12 @@ export class SocketWire implements Wire, Pollable, Deferred {
     return this.#tls?.secure === true;
   }
 
+  get peerName(): string | null {
+    return this.#tls === null ? null : this.#tls.peerName;
+  }
+
   write(buffer: Buffer, start: number, end: number): boolean {
-    if (this.#state !== State.OPEN || this.#broken !== null || this.#securing || start >= end) return true;
+    if (this.#state !== State.OPEN || this.#broken !== null || this.#securing !== null || start >= end) return true;
     let at = start;
     if (this.#queue === null) {
       at += this.#tls === null ? this.#send(buffer, start, end) : this.#sendTls(buffer, start, end);
@@ -146,14 +150,12 @@ export class SocketWire implements Wire, Pollable, Deferred {
   }
 
   pause(): void {
-    if (this.#paused || this.#state !== State.OPEN) return;
-    this.#paused = true;
+    if (this.#state !== State.OPEN) return;
     this.#setInterest(this.#interest & ~Epoll.IN);
   }
 
   resume(): void {
-    if (!this.#paused || this.#state !== State.OPEN) return;
-    this.#paused = false;
+    if ((this.#interest & Epoll.IN) !== 0 || this.#state !== State.OPEN) return;
     if (this.#muted) {
       this.#muted = false;
       this.#interest |= Epoll.IN;
@@ -167,7 +169,7 @@ export class SocketWire implements Wire, Pollable, Deferred {
 
   end(): void {
     if (this.#state !== State.OPEN) return;
-    if (this.#queue === null || this.#broken !== null || this.#securing) {
+    if (this.#queue === null || this.#broken !== null || this.#securing !== null) {
       this.#finish();
       return;
     }
@@ -183,10 +185,8 @@ export class SocketWire implements Wire, Pollable, Deferred {
 
   startTls(upgrade: TlsUpgrade, onSecure: () => void): void {
     if (this.#state !== State.OPEN) return;
-    invariant(this.#upgrade === null && this.#tls === null, "TLS is started once");
-    this.#upgrade = upgrade;
-    this.#onSecure = onSecure;
-    this.#securing = true;
+    invariant(this.#securing === null && this.#tls === null, "TLS is started once");
+    this.#securing = { upgrade, onSecure };
     if (this.#queue === null) this.#beginTls(upgrade);
   }
 
@@ -198,7 +198,7 @@ export class SocketWire implements Wire, Pollable, Deferred {
     if (this.#state === State.ENDING) {
       // A peer that hung up will not read what is queued.
       if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) this.#lose(this.#pendingError());
-    } else if (!this.#paused) {
+    } else if ((this.#interest & Epoll.IN) !== 0) {
       this.#readable();
     } else if ((events & (Epoll.HUP | Epoll.ERR)) !== 0) {
       if (this.#broken !== null) this.#lose(this.#broken);
@@ -209,7 +209,7 @@ export class SocketWire implements Wire, Pollable, Deferred {
   onDeferred(): void {
     this.#deferredPending = false;
     if (this.#state === State.CLOSED) this.#tellClosed();
-    else if (this.#state === State.OPEN && !this.#paused && this.#tls?.pending === true) this.#readable();
+    else if (this.#state === State.OPEN && (this.#interest & Epoll.IN) !== 0 && this.#tls?.pending === true) this.#readable();
   }
 
   onBug(error: unknown): void {
@@ -250,7 +250,6 @@ export class SocketWire implements Wire, Pollable, Deferred {
       case TlsStep.NOTHING:
         return;
       case TlsStep.WANTS_WRITE:
-        this.#readAfterWrite = true;
         this.#wantWritable();
         return;
       case TlsStep.CLOSED:
@@ -262,7 +261,7 @@ export class SocketWire implements Wire, Pollable, Deferred {
       default:
         this.reader.onBytes(chunk, 0, count);
         // What is decrypted or buffered already raises no event.
-        if (this.#state === State.OPEN && !this.#paused && tls.pending) this.#defer();
+        if (this.#state === State.OPEN && (this.#interest & Epoll.IN) !== 0 && tls.pending) this.#defer();
     }
   }
 
@@ -309,19 +308,18 @@ export class SocketWire implements Wire, Pollable, Deferred {
   }
 
   #writable(): void {
-    if (this.#tls !== null && this.#securing) {
+    if (this.#tls !== null && this.#securing !== null) {
       this.#handshake(this.#tls);
       return;
     }
     if (this.#queue !== null && !this.#flush(this.#queue)) return;
     if (this.#isClosed()) return;
     this.#setInterest(this.#interest & ~Epoll.OUT);
-    if (this.#readAfterWrite) {
-      this.#readAfterWrite = false;
+    if (this.#tls?.readAfterWrite === true) {
       this.#readable();
       if (this.#isClosed()) return;
     }
-    if (this.#upgrade !== null && this.#tls === null) this.#beginTls(this.#upgrade);
+    if (this.#securing !== null && this.#tls === null) this.#beginTls(this.#securing.upgrade);
     else if (this.#state === State.ENDING) this.#finish();
     else if (this.congested) {
       this.congested = false;
@@ -367,7 +365,6 @@ export class SocketWire implements Wire, Pollable, Deferred {
 
   #beginTls(upgrade: TlsUpgrade): void {
     const { tls, system } = this.#shared;
-    this.#upgrade = null;
     try {
       this.#tls = createTlsSession(tls, system, upgrade, this.#fd);
     } catch (error) {
@@ -390,12 +387,10 @@ export class SocketWire implements Wire, Pollable, Deferred {
         this.#close(tls.failure("TLS handshake"));
         return;
     }
-    this.#securing = false;
-    this.peerName = tls.peerName;
+    const securing = this.#securing;
+    this.#securing = null;
     this.#setInterest(this.#interest & ~Epoll.OUT);
-    const onSecure = this.#onSecure;
-    this.#onSecure = null;
-    onSecure?.();
+    securing?.onSecure();
     if (tls.pending) this.#defer();
   }
 
@@ -451,15 +446,15 @@ export class SocketWire implements Wire, Pollable, Deferred {
   #tellClosed(): void {
     const { reader } = this;
     this.reader = deaf;
-    reader.onClosed(this.#error);
+    reader.onClosed(this.#broken);
   }
 
   #shut(error: Error | null): void {
     this.#state = State.CLOSED;
-    this.#error = error;
+    this.#broken = error;
     this.#queue = null;
     this.congested = false;
-    this.#onSecure = null;
+    this.#securing = null;
     if (this.#linger !== null) clearTimeout(this.#linger);
     this.#tls?.free();
     this.#shared.poller.remove(this.#fd);

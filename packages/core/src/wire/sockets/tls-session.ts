@@ -17,6 +17,8 @@ export interface TlsSession {
   readonly secure: boolean;
   /** There is more to read that raises no event: read again. */
   readonly pending: boolean;
+  /** It has something of its own to send before it can read on. */
+  readonly readAfterWrite: boolean;
   /** Common name of the peer's certificate when one was asked for and verified, or null. */
   readonly peerName: string | null;
   /** DONE, NOTHING (go on when the socket is readable), WANTS_WRITE, or FAILED. */
@@ -56,6 +58,7 @@ export function createTlsSession(contexts: TlsContexts, system: System, upgrade:
 
 class OpenSslSession implements TlsSession {
   secure = false;
+  readAfterWrite = false;
   peerName: string | null = null;
   readonly #openSsl: OpenSsl;
   readonly #system: System;
@@ -94,6 +97,7 @@ class OpenSslSession implements TlsSession {
   }
 
   read(address: number, sizeBytes: number): number {
+    this.readAfterWrite = false;
     if (this.#over !== 0) return this.#over;
     const openSsl = this.#openSsl;
     let filled = 0;
@@ -103,6 +107,7 @@ class OpenSslSession implements TlsSession {
       if (count <= 0) {
         const step = this.#stepAfter(count);
         if (step === TlsStep.CLOSED || step === TlsStep.FAILED) this.#over = step;
+        if (filled === 0) this.readAfterWrite = step === TlsStep.WANTS_WRITE;
         return filled > 0 ? filled : step;
       }
       filled += count;
