@@ -23,7 +23,7 @@ import { beginPlan, PluginWait, QuestionPending } from "./plugin-wait.js";
 import { messageOf, Refusals } from "./refusals.js";
 import { findKind, type Ride } from "./ride.js";
 import type { Session } from "./session.js";
-import { leavesOpen, noEffects, type SessionEffect } from "./session-effects.js";
+import { leavesOpen, noEffects, type SessionEffect, SettingsTracker } from "./session-effects.js";
 import { sameSettings, settingsDifference } from "./settings.js";
 
 /** A batch that nothing of was sent is started again this often when its host or server is lost. */
@@ -39,6 +39,11 @@ export class BatchRunner {
   /** The batch that runs has had its Sync sent. */
   syncSent = false;
   readonly refusals: Refusals;
+  readonly tracker: SettingsTracker;
+  /** When the last batch came. */
+  requestAtMs: number;
+  /** When the last batch was over. */
+  #readyAtMs = 0;
   /** The batch that runs shares a server, or waits for one to share. */
   ride: Ride | null = null;
   /** What runs, while plugins observe. */
@@ -70,11 +75,18 @@ export class BatchRunner {
   constructor(session: Session) {
     this.#session = session;
     this.refusals = new Refusals(this);
+    this.tracker = new SettingsTracker(session);
+    this.requestAtMs = session.requestAtMs;
   }
 
   /** Whose it is. Nobody's after end(): whatever is called then fails, rather than reach another client. */
   get session(): Session {
     return this.#session as Session;
+  }
+
+  /** Since when nothing runs; what was answered here was over with the request. */
+  get sinceMs(): number {
+    return Math.max(this.#readyAtMs, this.requestAtMs);
   }
 
   get lent(): boolean {
@@ -93,6 +105,9 @@ export class BatchRunner {
     this.simple = false;
     this.syncSent = false;
     this.refusals.skipping = false;
+    this.tracker.begin(session);
+    this.requestAtMs = session.requestAtMs;
+    this.#readyAtMs = 0;
     this.reading = null;
     this.#pluginWait.reset();
     this.#batch = null;
@@ -113,7 +128,7 @@ export class BatchRunner {
 
   /** Are settings expected to change now? */
   get changesSettings(): boolean {
-    return this.session.state === "preparing" || this.#effects.length > 0 || this.#setsLocally || this.session.tracker.pending;
+    return this.session.state === "preparing" || this.#effects.length > 0 || this.#setsLocally || this.tracker.pending;
   }
 
   /** A unit came. */
@@ -124,7 +139,7 @@ export class BatchRunner {
     batch.begin(buffer, start, end);
     this.#restarts = 0;
     context.reply.reset();
-    session.requestAtMs = context.clock.nowMs();
+    this.requestAtMs = context.clock.nowMs();
     session.database.counters.queries++;
     this.#plan(session, batch);
   }
@@ -225,7 +240,7 @@ export class BatchRunner {
     batch.endsWithSync = true;
     batch.judged = true;
     if (batch.kind === null) return false;
-    session.statements.delete(""); // a simple query drops the unnamed statement
+    session.statements?.delete(""); // a simple query drops the unnamed statement
     batch.route = onlyRoute;
     batch.writes = batch.kind.certainty.writes;
     return true;
@@ -294,7 +309,7 @@ export class BatchRunner {
       this.#setAside(batch);
       this.session.state = "waiting";
     } else {
-      this.#lease(found, batch, this.session.requestAtMs);
+      this.#lease(found, batch, this.requestAtMs);
     }
   }
 
@@ -404,7 +419,7 @@ export class BatchRunner {
       this.#verify(server, batch);
       return;
     }
-    if (!this.session.batchOpen && server.status === TransactionStatus.IDLE) this.session.tracker.applied = server.settings;
+    if (!this.session.batchOpen && server.status === TransactionStatus.IDLE) this.tracker.applied = server.settings;
     const held = this.session.held;
     const prepareOnly = batch.prepareOnly && held !== null;
     this.#prepareOnly = prepareOnly;
@@ -422,7 +437,7 @@ export class BatchRunner {
     if (batch.refusal !== null && !batch.endsWithSync) this.refusals.skipping = true;
     if (held !== null && !prepareOnly) {
       // Whatever becomes of the statement: what was held came before it.
-      this.session.tracker.succeeded(held.effects, true);
+      this.tracker.succeeded(held.effects, true);
       this.session.held = null;
     }
     this.simple = batch.simple;
@@ -453,7 +468,7 @@ export class BatchRunner {
     const { counters } = this.session.database;
     this.copyIn = false;
     this.session.batchOpen = false;
-    counters.queryMs += nowMs - this.session.requestAtMs;
+    counters.queryMs += nowMs - this.requestAtMs;
     if (this.#observed !== null) this.#reportEnds(server, null);
     this.#forgetUndone();
     if (failed) counters.errors++;
@@ -464,20 +479,21 @@ export class BatchRunner {
       this.refusals.skipping = true;
     }
     if (!this.#prepareOnly) this.#settle(server, status, failed);
-    this.session.readyAtMs = nowMs;
+    this.#readyAtMs = nowMs;
     if (status !== TransactionStatus.IN_TRANSACTION && !this.#prepareOnly && !this.#quiet)
       this.session.localPortals = this.session.rowPortals = this.session.observedPortals = null;
     if (status === TransactionStatus.IDLE) {
       counters.transactions++;
       counters.transactionMs += nowMs - this.#transactionAtMs;
       this.reading = null;
-      if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly) this.session.wroteAtMs = nowMs;
+      if (this.session.routeWrites && this.session.route?.role === "primary" && !this.#prepareOnly)
+        this.session.wroteAtMs = Math.round(nowMs);
       this.#setsLocally = false;
       if (this.#changesSchema) {
         this.#changesSchema = false;
         if (this.session.database.multiplex !== null) this.session.database.multiplex.schema++;
       }
-      if (!sameSettings(this.session.tracker.applied, this.session.settings)) this.session.tellStartupSettings();
+      if (!sameSettings(this.tracker.applied, this.session.settings)) this.session.tellStartupSettings();
       if (this.session.transactionMode && !this.session.pinned) this.release(false, nowMs);
     }
     this.session.state = "idle";
@@ -494,7 +510,7 @@ export class BatchRunner {
   /** What the batch did to the settings counts now, or never. */
   #settle(server: Server, status: number, failed: boolean): void {
     const effects = this.#effects;
-    const { tracker } = this.session;
+    const { tracker } = this;
     if (effects.length === 0 && !tracker.pending) return;
     this.#effects = [];
     if (this.#statusBefore === TransactionStatus.FAILED && status === TransactionStatus.IDLE) {
@@ -502,7 +518,7 @@ export class BatchRunner {
     } else if (!failed) {
       tracker.succeeded(effects, status !== TransactionStatus.IDLE);
       if (effects.some(({ kind }) => kind === "discard" || kind === "deallocate")) {
-        this.session.statements.clear();
+        this.session.statements = null;
         server.prepared.clear();
       }
     } else if (effects.length > 1 && effects.some(({ kind }) => kind === "set" || kind === "reset")) {
@@ -533,7 +549,7 @@ export class BatchRunner {
     this.session.forgetServerFull();
     this.reading = null;
     this.#forgetUndone();
-    this.session.tracker.rolledBack();
+    this.tracker.rolledBack();
     if (this.session.state === "closed") return;
     if (broken) {
       this.session.breakOff();
@@ -573,13 +589,13 @@ export class BatchRunner {
   rideEnded(batch: Batch, status: number, failed: boolean, boardedAtMs: number, nowMs: number): void {
     const { session } = this;
     const { counters } = session.database;
-    counters.queryMs += nowMs - session.requestAtMs;
+    counters.queryMs += nowMs - this.requestAtMs;
     counters.transactions++;
     counters.transactionMs += nowMs - boardedAtMs;
     if (failed) counters.errors++;
-    session.readyAtMs = nowMs;
+    this.#readyAtMs = nowMs;
     session.localPortals = null;
-    if (batch.writes && batch.route?.role === "primary") session.wroteAtMs = nowMs;
+    if (batch.writes && batch.route?.role === "primary") session.wroteAtMs = Math.round(nowMs);
     // It opened a transaction, against all that was known of it, and that is gone with its server.
     if (status !== TransactionStatus.IDLE) session.held = HeldTransaction.lost(null);
     session.context.batches.giveBack(batch);
@@ -660,8 +676,8 @@ export class BatchRunner {
   undoStatement(name: string, before: ClientStatement | undefined): void {
     if (this.#undone.has(name)) return;
     this.#undone.add(name);
-    if (before === undefined) this.session.statements.delete(name);
-    else this.session.statements.set(name, before);
+    if (before === undefined) this.session.statements?.delete(name);
+    else this.session.keepStatement(name, before);
   }
 
   #forgetUndone(): void {
@@ -719,7 +735,7 @@ export class BatchRunner {
     const { server } = session;
     if (server === null) return;
     // COMMIT AND CHAIN may have kept settings in the transaction that is rolled back now.
-    const isSettled = sameSettings(server.settings, session.tracker.applied);
+    const isSettled = sameSettings(server.settings, this.tracker.applied);
     if (session.pinned || !session.transactionMode || !isSettled) server.unknownState = true;
     if (stateBefore === "active") void this.#cancelServer(server, this.#pool);
     this.release(session.batchOpen || this.copyIn);

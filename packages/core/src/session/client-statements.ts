@@ -40,7 +40,7 @@ export interface ClientStatement {
 }
 
 /**
- * A client's statements by their names. Most clients at rest have none: the map is there for those who do. The unnamed one comes
+ * A client's statements by their names: the map is there for those who name any. The unnamed one comes
  * and goes with every query of many clients.
  */
 export class ClientStatements {

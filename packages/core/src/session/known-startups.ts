@@ -18,6 +18,8 @@ const reported = new Map(
 );
 
 export interface Greeting {
+  /** What the startup packet asked for. */
+  readonly settings: Settings;
   /** Values of the settings that clients are told. */
   readonly shown: ReadonlyMap<string, string>;
   /** The same as ParameterStatus messages. */
@@ -61,7 +63,7 @@ export class Startup {
   greeting(server: ReadonlyMap<string, string>): Greeting {
     if (this.#greeting === null || this.#greetedBy !== server) {
       this.#greetedBy = server;
-      this.#greeting = greetingOf(server, this.given);
+      this.#greeting = greetingOf(server, this.given, this.settings);
     }
     return this.#greeting;
   }
@@ -98,11 +100,12 @@ function settingsOf(parameters: ReadonlyMap<string, string>): Map<string, string
   return settings;
 }
 
-function greetingOf(server: ReadonlyMap<string, string>, given: ReadonlyMap<string, string>): Greeting {
+function greetingOf(server: ReadonlyMap<string, string>, given: ReadonlyMap<string, string>, settings: Settings): Greeting {
   const shown = given.size === 0 ? server : withGiven(server, given);
   const writer = new MessageWriter(1_024);
   for (const [name, value] of shown) writeParameterStatus(writer, name, value);
   return {
+    settings,
     shown,
     messages: writer.toBuffer(),
     encoding: shown.get("client_encoding") ?? "UTF8",

@@ -27,7 +27,7 @@ export function answeredLocally(session: Session, state: HoldState, command: num
     if (state === "failed" || (state === "server" && session.server?.status === TransactionStatus.FAILED)) return null;
     const name = parseDeallocate(text())?.name;
     // The server that is pinned may have statements that were prepared in SQL.
-    if (session.pinned && (name === null || (name !== undefined && !session.statements.has(name)))) return null;
+    if (session.pinned && (name === null || (name !== undefined && session.statements?.has(name) !== true))) return null;
     return name === undefined ? null : state;
   }
   if (session.pinned) return null;
@@ -87,8 +87,9 @@ export function runLocally(session: Session, command: number, text: string, to: 
   switch (command) {
     case Command.DEALLOCATE: {
       const name = parseDeallocate(text)?.name ?? null;
-      if (name === null) session.statements.clear();
-      else if (!session.statements.delete(name)) throw new PoolerError("STATEMENT_MISSING", `prepared statement "${name}" does not exist`);
+      if (name === null) session.statements = null;
+      else if (session.statements?.delete(name) !== true)
+        throw new PoolerError("STATEMENT_MISSING", `prepared statement "${name}" does not exist`);
       writeCommandComplete(to, name === null ? "DEALLOCATE ALL" : "DEALLOCATE");
       return;
     }

@@ -395,7 +395,7 @@ export class Login implements WireReader {
   #greet(database: Database, user: ClientUser, greeting: ReadonlyMap<string, string>): void {
     const startup = this.#startup as Startup;
     const { applicationName } = startup;
-    const { shown, messages, encoding, standardStrings } = startup.greeting(greeting);
+    const greeted = startup.greeting(greeting);
     this.#id ??= this.#guest?.id ?? this.#clients.nextSessionId();
     const id = this.#id;
     if (this.#context.router?.chain.waits === true) this.#answers ??= new ChainAnswers();
@@ -408,7 +408,7 @@ export class Login implements WireReader {
         database: database.config.name,
         applicationName,
         clientAddress,
-        clientEncoding: encoding,
+        clientEncoding: greeted.encoding,
         tls,
         generation: 0,
         encoded: null,
@@ -421,9 +421,9 @@ export class Login implements WireReader {
     const reply = this.#context.reply
       .reset()
       .bytes(this.#accepted as Buffer)
-      .bytes(messages);
+      .bytes(greeted.messages);
     const processId = this.#clients.nextProcessId();
-    const secretKey = randomInt(-0x80000000, 0x7fffffff);
+    const secretKey = randomInt(-0x80000000, 0x7fffffff) | 0; // a small integer for the engine, too: it is kept
     reply.begin(Backend.BACKEND_KEY_DATA).int32(processId).int32(secretKey).end();
     writeReadyForQuery(reply, TransactionStatus.IDLE);
     this.#wire.write(reply.buffer, 0, reply.length);
@@ -435,11 +435,8 @@ export class Login implements WireReader {
       wire: this.#wire,
       user,
       database,
-      settings: startup.settings,
-      greeting: shown,
+      greeting: greeted,
       applicationName,
-      encoding,
-      standardStrings,
       processId,
       secretKey,
       registry: this.#clients,

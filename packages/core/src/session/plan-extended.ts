@@ -43,8 +43,8 @@ export function takeBack(session: Session, batch: Batch): void {
     const op = batch.ops[i] as Op;
     if (!op.changes || op.statement === null) continue;
     op.changes = false;
-    if (op.before === undefined) session.statements.delete(op.statement.name);
-    else session.statements.set(op.statement.name, op.before);
+    if (op.before === undefined) session.statements?.delete(op.statement.name);
+    else session.keepStatement(op.statement.name, op.before);
   }
 }
 
@@ -105,13 +105,14 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
   const { buffer } = batch;
   parse.read(buffer, body, op.end);
   const name = parse.nameEnd === body ? "" : buffer.latin1Slice(body, parse.nameEnd);
-  const before = session.statements.get(name);
+  const before = session.statements?.get(name);
   if (name !== "") {
     op.restStart = parse.nameEnd + 1;
     if (before !== undefined && session.transactionMode)
       throw new PoolerError("STATEMENT_EXISTS", `prepared statement "${shown(session, name)}" already exists`);
-    if (before === undefined && session.statements.size >= config.limits.maxClientStatements) {
-      throw new PoolerError("TOO_MANY_STATEMENTS", `this client holds ${session.statements.size} prepared statements, which is the limit`, {
+    const held = session.statements?.size ?? 0;
+    if (before === undefined && held >= config.limits.maxClientStatements) {
+      throw new PoolerError("TOO_MANY_STATEMENTS", `this client holds ${held} prepared statements, which is the limit`, {
         hint: "Close statements that are no longer used, or raise limits.max_client_statements.",
       });
     }
@@ -121,7 +122,7 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
   op.before = before;
   op.global = info.global;
   op.changes = true;
-  session.statements.set(name, op.statement);
+  session.keepStatement(name, op.statement);
   batch.parses++;
 }
 
@@ -158,19 +159,19 @@ function readTarget(session: Session, batch: Batch, op: Op, body: number): void 
     return;
   }
   const name = buffer.latin1Slice(body + 1, stop);
-  const before = session.statements.get(name);
+  const before = session.statements?.get(name);
   if (before === undefined) return;
   op.statement = before;
   op.before = before;
   op.global = before.info.global;
   op.changes = true;
-  session.statements.delete(name);
+  session.statements?.delete(name);
 }
 
 /** Null in session mode for a statement that SQL-level PREPARE made: the server knows it. */
 function find(session: Session, buffer: Buffer, start: number, end: number): ClientStatement | null {
   const name = start === end ? "" : buffer.latin1Slice(start, end);
-  const statement = session.statements.get(name);
+  const statement = session.statements?.get(name);
   if (statement !== undefined) return statement;
   if (!session.transactionMode) return null;
   throw new PoolerError(

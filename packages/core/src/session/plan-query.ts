@@ -28,7 +28,7 @@ export function planQuery(session: Session, batch: Batch): boolean {
   batch.simple = true;
   batch.endsWithSync = true;
   if (end < start || buffer[end] !== 0) throw new PoolerError("PROTOCOL_VIOLATION", "invalid Query message: its text does not end");
-  session.statements.delete(""); // a simple query drops the unnamed statement
+  session.statements?.delete(""); // a simple query drops the unnamed statement
   const { lexed, router } = context;
   lex(buffer, start, end, session.standardStrings, lexed);
   if (lexed.count === 0) {

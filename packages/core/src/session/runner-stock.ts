@@ -33,6 +33,6 @@ export class RunnerStock {
     const lent = this.#all.filter((runner) => runner.lent && runner.session.state !== "closed");
     if (this.#free.length > mostFree) this.#free.length = mostFree;
     this.#all = [...lent, ...this.#free];
-    for (const { lent: still, session } of lent) if (still) session.tick(nowMs);
+    for (const runner of lent) if (runner.lent) runner.session.tick(nowMs, runner.sinceMs);
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createLexed, lex } from "../sql/lexer.js";
-import { effectsOf, leavesOpen, type SessionEffect, SettingsTracker } from "./session-effects.js";
+import { effectsOf, leavesOpen, type SessionEffect, type SettingsOwner, SettingsTracker } from "./session-effects.js";
 import { noSettings, type Settings, sameSettings, settingsDifference, startupSetting, withoutSetting, withSetting } from "./settings.js";
 
 const effectsIn = (sql: string): ReturnType<typeof effectsOf> => {
@@ -115,15 +115,16 @@ describe("the tracker", () => {
   const initial = withSetting(withSetting(noSettings, "a", "SET a = 0"), "z", "SET z = 0");
 
   /** After each text as a batch of its own; `open` says whether a transaction is open behind it. */
-  function trackerAfter(...texts: readonly string[]): SettingsTracker {
-    const tracker = new SettingsTracker(initial);
+  function trackerAfter(...texts: readonly string[]): { readonly tracker: SettingsTracker; readonly owner: SettingsOwner } {
+    const owner: SettingsOwner = { initialSettings: initial, settings: initial };
+    const tracker = new SettingsTracker(owner);
     let open = false;
     for (const sql of texts) {
       const { effects } = effectsIn(sql);
       open = leavesOpen(effects, open);
       tracker.succeeded(effects, open);
     }
-    return tracker;
+    return { tracker, owner };
   }
 
   test.each<[string, readonly string[], Record<string, string>]>([
@@ -159,18 +160,28 @@ describe("the tracker", () => {
     ["with as many COMMITs as it has", ["SET a = 1; COMMIT; SET b = 1; ROLLBACK; SET c = 1"], { a: "1", c: "1", z: "0" }],
     ["COMMIT AND CHAIN keeps what was set before it", ["BEGIN", "SET a = 1", "COMMIT; BEGIN", "SET a = 2", "ROLLBACK"], { a: "1", z: "0" }],
   ])("%s", (_, texts, expected) => {
-    expect(values(trackerAfter(...texts).current)).toEqual(expected);
+    expect(values(trackerAfter(...texts).owner.settings)).toEqual(expected);
   });
 
   test("at the server RESET goes back to the server's own", () => {
-    const tracker = trackerAfter("SET a = 1");
-    tracker.applied = tracker.current;
+    const { tracker, owner } = trackerAfter("SET a = 1");
+    tracker.applied = owner.settings;
     tracker.succeeded(effectsIn("RESET a; SET b = 1").effects, false);
-    expect(values(tracker.current)).toEqual({ a: "0", z: "0", b: "1" });
+    expect(values(owner.settings)).toEqual({ a: "0", z: "0", b: "1" });
     expect(values(tracker.applied)).toEqual({ z: "0", b: "1" });
     tracker.succeeded(effectsIn("RESET ALL").effects, false);
     expect(values(tracker.applied)).toEqual({});
-    expect(values(tracker.current)).toEqual({ a: "0", z: "0" });
+    expect(values(owner.settings)).toEqual({ a: "0", z: "0" });
+  });
+
+  test("lent to another session it has forgotten the one before, whose settings stay as they are", () => {
+    const { tracker, owner } = trackerAfter("SET a = 1", "BEGIN", "SET b = 1");
+    const other: SettingsOwner = { initialSettings: noSettings, settings: noSettings };
+    tracker.begin(other);
+    expect(tracker).toMatchObject({ pending: false, applied: noSettings });
+    tracker.succeeded(effectsIn("SET c = 1").effects, false);
+    expect(values(other.settings)).toEqual({ c: "1" });
+    expect(values(owner.settings)).toEqual({ a: "1", z: "0" });
   });
 
   test("random transactions: the same as with a copy of all settings at every savepoint", () => {
@@ -180,7 +191,8 @@ describe("the tracker", () => {
       return (state >>> 8) % below;
     };
     for (let round = 0; round < 500; round++) {
-      const tracker = new SettingsTracker(noSettings);
+      const owner: SettingsOwner = { initialSettings: noSettings, settings: noSettings };
+      const tracker = new SettingsTracker(owner);
       let committed: Record<string, string> = {};
       let now: Record<string, string> = {};
       let stack: { name: string; copy: Record<string, string> }[] = [];
@@ -237,7 +249,7 @@ describe("the tracker", () => {
         }
         if (!open) committed = { ...now };
         tracker.succeeded(effects, open);
-        expect(values(tracker.current)).toEqual(committed);
+        expect(values(owner.settings)).toEqual(committed);
       }
     }
   });

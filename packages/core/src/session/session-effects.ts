@@ -165,19 +165,30 @@ function named(kind: "savepoint" | "release" | "rollbackTo", name: string | null
   return name === null ? "unclear" : { kind, name };
 }
 
-/** A session's settings: what counts, and what the transaction that is open would make of it. */
-export class SettingsTracker {
+/** Whose settings they are. */
+export interface SettingsOwner {
   /** What startup made of it: what RESET goes back to. */
-  readonly initial: Settings;
-  current: Settings;
+  readonly initialSettings: Settings;
+  settings: Settings;
+}
+
+/** What the transaction that is open would make of a session's settings. At rest no session has one. */
+export class SettingsTracker {
+  #owner: SettingsOwner;
   /** What the statements have made of the server that the session has now: there RESET goes back to the server's defaults. */
   applied: Settings = noSettings;
   /** Null: nothing, as in most sessions most of the time. */
   #pending: SessionEffect[] | null = null;
 
-  constructor(initial: Settings) {
-    this.initial = initial;
-    this.current = initial;
+  constructor(owner: SettingsOwner) {
+    this.#owner = owner;
+  }
+
+  /** Another's from now on. */
+  begin(owner: SettingsOwner): void {
+    this.#owner = owner;
+    this.applied = noSettings;
+    this.#pending = null;
   }
 
   /** A transaction is open in which settings were changed. */
@@ -216,26 +227,21 @@ export class SettingsTracker {
     this.#pending = null;
   }
 
-  /** DISCARD ALL, or RESET ALL by the pooler itself. */
-  resetAll(): void {
-    this.#pending = null;
-    this.current = this.initial;
-  }
-
   #apply(): void {
     if (this.#pending === null) return;
+    const owner = this.#owner;
     for (const effect of this.#pending) {
       switch (effect.kind) {
         case "set":
-          this.current = withSetting(this.current, effect.name, effect.statement);
+          owner.settings = withSetting(owner.settings, effect.name, effect.statement);
           this.applied = withSetting(this.applied, effect.name, effect.statement);
           break;
         case "reset":
-          this.current = reset(this.current, effect.name, this.initial);
+          owner.settings = reset(owner.settings, effect.name, owner.initialSettings);
           this.applied = reset(this.applied, effect.name, noSettings);
           break;
         case "discard":
-          this.current = this.initial;
+          owner.settings = owner.initialSettings;
           this.applied = noSettings;
       }
     }

@@ -30,8 +30,9 @@ import type { SessionContext } from "./context.js";
 import type { Observed } from "./ending.js";
 import type { HeldTransaction } from "./held-transaction.js";
 import type { Intake, IntakeTarget } from "./intake.js";
+import type { Greeting } from "./known-startups.js";
 import type { LocalPortal } from "./local-portal.js";
-import { SettingsTracker } from "./session-effects.js";
+import type { SettingsOwner } from "./session-effects.js";
 import { changesReading, type Settings } from "./settings.js";
 
 export type SessionState = "idle" | "asking" | "waiting" | "preparing" | "verifying" | "active" | "riding" | "closed";
@@ -41,12 +42,9 @@ export interface SessionOptions {
   readonly wire: Wire;
   readonly user: UserConfig;
   readonly database: Database;
-  readonly settings: Settings;
-  /** The values of settings that the client was greeted with. */
-  readonly greeting: ReadonlyMap<string, string>;
+  /** Shared with others that sent the same startup packet. */
+  readonly greeting: Greeting;
   readonly applicationName: string;
-  readonly encoding: string;
-  readonly standardStrings: boolean;
   /** The client's number in BackendKeyData, and what its cancel requests must know. */
   readonly processId: number;
   readonly secretKey: number;
@@ -58,15 +56,18 @@ export interface SessionRegistry {
   remove(session: Session): void;
 }
 
-export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferred {
+export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferred, SettingsOwner {
   readonly id: number;
   readonly context: SessionContext;
   readonly wire: Wire;
   readonly user: UserConfig;
   readonly database: Database;
-  readonly statements = new ClientStatements();
-  readonly tracker: SettingsTracker;
-  readonly connectedAtMs: number;
+  /** Null: none, as with most clients at rest. */
+  statements: ClientStatements | null = null;
+  /** Those that count, whatever the transaction that is open would make of them. */
+  settings: Settings;
+  /** Wall clock. Times that are kept at rest are small integers: any other number takes an object. */
+  readonly connectedAtS: number;
   readonly processId: number;
   readonly secretKey: number;
   applicationName: string;
@@ -91,14 +92,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
   waitingSinceMs = 0;
   nextWaiter: this | null = null;
   previousWaiter: this | null = null;
-  requestAtMs = 0;
-  /** When the last batch was over. */
-  readyAtMs = 0;
-  /** End of the last transaction that may have written; negative: there was none. */
+  /** End of the last transaction that may have written, in whole milliseconds; negative: there was none. */
   wroteAtMs = -1;
   /** Calls of the plugin chain. */
   asked = 0;
-  readonly #greeting: ReadonlyMap<string, string>;
+  readonly #greeting: Greeting;
   /** Settings whose reported value is another than in the greeting. */
   #changed: Set<string> | null = null;
   readonly #registry: SessionRegistry;
@@ -107,6 +105,8 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
   #intake: Intake | null = null;
   /** Null: at rest, see #rest(). */
   #runner: BatchRunner | null = null;
+  /** At rest: when the last batch came, in whole milliseconds; 0: there was none. */
+  #requestAtMs = 0;
   #draining = false;
   #inboxFull = false;
   /** COPY data come faster than the server takes them. */
@@ -118,10 +118,10 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
     this.wire = options.wire;
     this.user = options.user;
     this.database = options.database;
-    this.tracker = new SettingsTracker(options.settings);
-    this.encoding = options.encoding;
-    this.standardStrings = options.standardStrings;
-    this.connectedAtMs = context.clock.wallMs();
+    this.settings = options.greeting.settings;
+    this.encoding = options.greeting.encoding;
+    this.standardStrings = options.greeting.standardStrings;
+    this.connectedAtS = Math.floor(context.clock.wallMs() / 1000);
     this.#greeting = options.greeting;
     this.#registry = options.registry;
     this.processId = options.processId;
@@ -148,8 +148,14 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
     return this.#chainSession;
   }
 
-  get settings(): Settings {
-    return this.tracker.current;
+  /** What RESET goes back to. */
+  get initialSettings(): Settings {
+    return this.#greeting.settings;
+  }
+
+  /** When the last batch came; 0: there was none. */
+  get requestAtMs(): number {
+    return this.#runner === null ? this.#requestAtMs : this.#runner.requestAtMs;
   }
 
   /** What a text means that is parsed now, see Settings. */
@@ -188,7 +194,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
   }
 
   msSinceWrite(): number {
-    return this.wroteAtMs < 0 ? NEVER_WROTE : Math.min(NEVER_WROTE - 1, Math.round(this.context.clock.nowMs() - this.wroteAtMs));
+    return this.wroteAtMs < 0 ? NEVER_WROTE : Math.min(NEVER_WROTE - 1, Math.round(this.context.clock.nowMs()) - this.wroteAtMs);
   }
 
   resolveRoute(batch: Batch, routable: boolean, explicit: boolean, readOnly: boolean): void {
@@ -205,6 +211,11 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
     batch.route = { shard: 0, role: "primary" };
   }
 
+  keepStatement(name: string, statement: ClientStatement): void {
+    this.statements ??= new ClientStatements();
+    this.statements.set(name, statement);
+  }
+
   keepLocalPortal(name: string, portal: LocalPortal): void {
     this.localPortals ??= new Map();
     this.localPortals.set(name, portal);
@@ -217,25 +228,26 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
 
   /** The client hears of settings that have their first value again. */
   discardAll(to: MessageWriter): void {
-    this.statements.clear();
+    this.statements = null;
     this.localPortals = null;
-    this.tracker.resetAll();
+    this.settings = this.initialSettings;
+    this.#runner?.tracker.rolledBack();
     for (const name of [...(this.#changed ?? [])]) this.#tellGreeted(name, to);
   }
 
   /** The server has reported its own defaults after RESET, where those of the client's startup packet count. */
   tellStartupSettings(): void {
-    const { current, initial } = this.tracker;
+    const { settings, initialSettings } = this;
     const to = this.context.reply.reset();
     for (const name of [...(this.#changed ?? [])]) {
-      const statement = initial.entries.get(name.toLowerCase());
-      if (statement !== undefined && statement === current.entries.get(name.toLowerCase())) this.#tellGreeted(name, to);
+      const statement = initialSettings.entries.get(name.toLowerCase());
+      if (statement !== undefined && statement === settings.entries.get(name.toLowerCase())) this.#tellGreeted(name, to);
     }
     this.sendReply();
   }
 
   #tellGreeted(name: string, to: MessageWriter): void {
-    const value = this.#greeting.get(name) as string;
+    const value = this.#greeting.shown.get(name) as string;
     writeParameterStatus(to, name, value);
     this.onParameter(name, value);
   }
@@ -403,6 +415,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
     const runner = this.#runner;
     if (runner === null || this.state !== "idle" || this.server !== null || this.held !== null || runner.refusals.skipping) return;
     this.#runner = null;
+    this.#requestAtMs = Math.round(runner.requestAtMs);
     this.context.runners.giveBack(runner);
   }
 
@@ -474,7 +487,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
   }
 
   onParameter(name: string, value: string): void {
-    const greeted = this.#greeting.get(name);
+    const greeted = this.#greeting.shown.get(name);
     if (greeted === value) this.#changed?.delete(name);
     else if (greeted !== undefined && name !== "in_hot_standby") {
       this.#changed ??= new Set();
@@ -493,7 +506,7 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
   }
 
   statementName(global: string): string | null {
-    return this.statements.nameOf(global);
+    return this.statements === null ? null : this.statements.nameOf(global);
   }
 
   onSkipping(): void {
@@ -563,11 +576,9 @@ export class Session implements WireReader, Lessee, Waiter, IntakeTarget, Deferr
     if (this.#draining) this.drain();
   }
 
-  /** Every so often. */
-  tick(nowMs: number): void {
+  /** Every so often, unless it is at rest. `sinceMs`: when the last batch came, or was over. */
+  tick(nowMs: number, sinceMs: number): void {
     const limitMs = this.context.config.timeouts.clientIdleInTransactionMs;
-    // What was answered here was over with the request.
-    const sinceMs = Math.max(this.readyAtMs, this.requestAtMs);
     if (limitMs > 0 && this.state === "idle" && this.inTransaction && nowMs - sinceMs > limitMs) {
       this.fatal(new PoolerError("IDLE_IN_TRANSACTION", "terminating connection due to idle-in-transaction timeout"));
     }

@@ -93,11 +93,11 @@ function clientOf(session: Session, wallMinusNowMs: number, context: SessionCont
     port: session.wire.remotePort,
     tls: session.wire.tls,
     applicationName: session.applicationName,
-    connectedAtMs: session.connectedAtMs,
-    requestAtMs: session.requestAtMs === 0 ? session.connectedAtMs : Math.round(session.requestAtMs + wallMinusNowMs),
+    connectedAtMs: session.connectedAtS * 1000,
+    requestAtMs: session.requestAtMs === 0 ? session.connectedAtS * 1000 : Math.round(session.requestAtMs + wallMinusNowMs),
     waitUs: session.state === "waiting" ? us(context.clock.nowMs() - session.waitingSinceMs) : 0,
     server: session.server?.id ?? null,
-    preparedStatements: session.statements.size,
+    preparedStatements: session.statements?.size ?? 0,
     processId: session.processId,
   };
 }
