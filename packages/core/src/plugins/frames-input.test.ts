@@ -136,6 +136,17 @@ describe("the reused frame", () => {
     expect(seen).toEqual([2, 2, 2, 2, 0, 0, 0, 0, 2, 2]);
   });
 
+  it("has room for sessions of any length that take turns with one statement", () => {
+    const rig = createRig();
+    const sessions = [1, 700, 2, 90, 701, 3].map((length, id) => createSession({ id, applicationName: "x".repeat(length) }));
+    for (const session of [...sessions, ...sessions]) {
+      const lines = echo(rig, { session, parameters: parametersOf([{ value: "here" }]) }, "a:echo");
+      expect(lines.find((line) => line.startsWith("session"))).toContain(`'${session.applicationName}'`);
+      expect(lines[1]).toContain("sql='a:echo'");
+      expect(lines.at(-2)).toBe("parameter format=0 oid=0 flags=0 'here'");
+    }
+  });
+
   it("encodes a session again when its generation changed", () => {
     const rig = createRig();
     const session = createSession();

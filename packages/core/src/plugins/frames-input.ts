@@ -1,5 +1,6 @@
 // The frame that plugins read: one reused buffer in which cluster, session, statement and parameters follow one another.
-// What did not change since the call before is left where it is. Hot: allocates only when it grows.
+// What did not change since the call before is left where it is: clients take turns, so a session has room for the next one, and the
+// statement behind it stays. Hot: allocates only when it grows.
 import { constants, structs } from "@pooler/plugin-abi";
 import { invariant } from "../base/errors.js";
 import { addressOf } from "../base/native.js";
@@ -34,6 +35,8 @@ const parameterWordOf = {
 const initialBytes = 16 << 10;
 /** A frame that grew beyond this is dropped when its statement is done. */
 const keptBytes = 1 << 20;
+/** Sessions of much the same size take one another's place. */
+const sessionStep = 256;
 /** Below this a loop beats the call that copies. */
 const shortCopy = 64;
 
@@ -53,6 +56,7 @@ export class InputFrame {
   #session: Block | null = null;
   #statement: StatementBlock | null = null;
   #sessionAt = 0;
+  /** Behind the room for the session. */
   #statementAt = 0;
   /** Where the statement's text lies when it follows its block. */
   #sqlAt = 0;
@@ -81,21 +85,25 @@ export class InputFrame {
   ): void {
     const sqlBytes = lifted === null ? statement.sql.length : lifted.end - lifted.start;
     const followingSql = block.sqlFollows ? sqlBytes + 8 : 0;
-    const fixed = inputStruct.size + cluster.words.byteLength + session.words.byteLength + block.words.byteLength + followingSql;
+    const sessionBytes = Math.max(4 * session.words.length + sessionStep, this.#statementAt - this.#sessionAt);
+    const fixed = inputStruct.size + 4 * cluster.words.length + sessionBytes + 4 * block.words.length + followingSql;
     const count = parameters === null ? 0 : parameters.count;
     const needed = fixed + (parameters === null ? 0 : count * parameterStruct.size + this.#measure(parameters));
     if (needed > this.#bytes.length) this.#resize(Math.max(needed, Math.min(this.#bytes.length * 2, keptBytes)));
 
     const words = this.#words;
     if (this.#cluster !== cluster) {
-      this.#sessionAt = this.#place(cluster, inputStruct.size);
+      this.#sessionAt = this.#statementAt = this.#place(cluster, inputStruct.size);
       this.#cluster = cluster;
       this.#session = null;
     }
     if (this.#session !== session) {
-      this.#statementAt = this.#place(session, this.#sessionAt);
+      const end = this.#place(session, this.#sessionAt);
       this.#session = session;
-      this.#statement = null;
+      if (end > this.#statementAt) {
+        this.#statementAt = this.#sessionAt + Math.ceil((end - this.#sessionAt) / sessionStep) * sessionStep;
+        this.#statement = null;
+      }
     }
     if (this.#statement !== block) {
       this.#sqlAt = this.#place(block, this.#statementAt);
@@ -145,7 +153,7 @@ export class InputFrame {
       const word = first + (offsets[i] as number);
       words[word] = (words[word] as number) + at;
     }
-    return at + block.words.byteLength;
+    return at + 4 * block.words.length;
   }
 
   /** The statement's text, behind its block. Returns where what follows it may lie. */
@@ -211,6 +219,7 @@ export class InputFrame {
     this.#cluster = null;
     this.#session = null;
     this.#statement = null;
+    this.#sessionAt = this.#statementAt = 0;
   }
 }
 

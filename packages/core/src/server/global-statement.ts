@@ -2,6 +2,7 @@
 // by all clients. A server prepares it when it is first used there.
 import { Frontend } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
+import type { StatementText } from "../sql/statement.js";
 import type { StatementKind } from "./statement-kind.js";
 
 export interface GlobalStatement {
@@ -19,6 +20,8 @@ export interface GlobalStatement {
   /** What kind of statement it is, by the table of kinds that was asked last. */
   kind: StatementKind | null;
   kindBy: object | null;
+  /** As plugins were shown it last. */
+  shown: StatementText | null;
 }
 
 let lastNumber = 0;
@@ -41,6 +44,7 @@ export function createGlobalStatement(sql: Buffer, typeOids: readonly number[], 
     standardStrings,
     kind: null,
     kindBy: null,
+    shown: null,
   };
 }
 

@@ -81,8 +81,13 @@ function isReplaced(op: Op): boolean {
 
 /** Null: there is nothing to show. */
 function statementOf(session: Session, info: StatementInfo): Statement | null {
-  const { sql } = info.global;
-  const { statements = [] } = session.context.statements?.statementsOf(sql, 0, sql.length, session.encoding, session.standardStrings) ?? {};
+  const source = session.context.statements;
+  if (source === null) return null;
+  const { encoding, standardStrings } = session;
+  const { global } = info;
+  if (global.shown === null || !source.keeps(global.shown, encoding, standardStrings))
+    global.shown = source.statementsOf(global.sql, 0, global.sql.length, encoding, standardStrings);
+  const { statements } = global.shown;
   if (statements.length < 2) return statements[0] ?? null;
   // The server refuses several statements. Who inspects does not rely on it to count as we do.
   if (session.context.router?.chain.inspects)

@@ -71,7 +71,7 @@ describe("a text", () => {
   });
 
   it("may hold nothing", () => {
-    for (const sql of ["", " ; -- x"]) expect(make().of(sql)).toEqual({ statements: [], unparsed: false });
+    for (const sql of ["", " ; -- x"]) expect(make().of(sql)).toMatchObject({ statements: [], unparsed: false });
   });
 
   it("has facts and trees of each statement, with places in the statement's own text", () => {
@@ -128,6 +128,20 @@ describe("a text", () => {
 });
 
 describe("what is forgotten", () => {
+  it("is not kept any more, nor are texts that are read by other rules; to ask for one is to use it", () => {
+    const { of, cache } = make({ parser: null, maxTexts: 2 });
+    const first = of("SELECT 1");
+    const second = of("SELECT 2");
+    const keeps = (text: StatementText, encoding = "UTF8", standardStrings = true) => cache.keeps(text, encoding, standardStrings);
+    expect([keeps(first), keeps(second)]).toEqual([true, true]);
+    expect([keeps(first, "LATIN1"), keeps(first, "UTF8", false), make().cache.keeps(first, "UTF8", true)]).toEqual([false, false, false]);
+    keeps(first);
+    of("SELECT 3");
+    expect([keeps(first), keeps(second)]).toEqual([true, false]);
+    expect(sqlOf(of("SELECT 2"))).toEqual(["SELECT 2"]);
+    expect(keeps(second)).toBe(false);
+  });
+
   it("is the text that was not used for the longest time, each statement once", () => {
     const { of, forgotten, cache } = make({ parser: null, maxTexts: 3 });
     const kept = of("SELECT 1");
@@ -195,9 +209,10 @@ describe("a grammar that is being replaced", () => {
     expect(of("SELECT 1")).toBe(meanwhile);
     ready = true;
     expect(of("SELECT break")).toBe(broke);
+    const met = meanwhile.statements;
     const later = of("SELECT 1");
     expect(later.unparsed).toBe(false);
-    expect(forgotten).toEqual(meanwhile.statements);
+    expect(forgotten).toEqual(met);
   });
 });
 

@@ -39,7 +39,7 @@ interface Entry {
   /** Where it is found, under `key`. */
   readonly among: Map<string, Entry>;
   readonly key: string;
-  readonly text: StatementText;
+  readonly text: CachedText;
   readonly bytes: number;
   /** The grammar was not there when the text came: it is read again when it comes again. */
   readonly provisional: boolean;
@@ -47,8 +47,23 @@ interface Entry {
   older: Entry | null;
 }
 
+class CachedText implements StatementText {
+  statements: readonly Statement[];
+  readonly unparsed: boolean;
+  readonly space: Space;
+  /** Null: it has been forgotten. */
+  entry: Entry | null = null;
+
+  constructor(space: Space, statements: readonly Statement[], unparsed: boolean) {
+    this.space = space;
+    this.statements = statements;
+    this.unparsed = unparsed;
+  }
+}
+
 /** Texts that are read by the same rules. */
 interface Space {
+  readonly encoding: string;
   /** Null: facts cannot be had for such texts. */
   readonly decode: Decode | null;
   readonly standardStrings: boolean;
@@ -85,6 +100,8 @@ class Cache implements StatementCache {
   readonly #decodedLexed = createLexed();
   readonly #scan = new LiteralScan();
   readonly #lifted = new Lifted();
+  /** The one that was asked for last: nearly always the next one, too. */
+  #space: Space | null = null;
   #newest: Entry | null = null;
   #oldest: Entry | null = null;
   #texts = 0;
@@ -121,6 +138,13 @@ class Cache implements StatementCache {
     return text;
   }
 
+  keeps(text: StatementText, encoding: string, standardStrings: boolean): boolean {
+    const entry = text instanceof CachedText && text.space === this.#spaceOf(encoding, standardStrings) ? text.entry : null;
+    if (entry === null || entry.provisional) return false;
+    if (entry !== this.#newest) this.#touch(entry);
+    return true;
+  }
+
   lift(sql: Buffer, start: number, end: number, encoding: string): LiftedStatement | null {
     const { parser, liftsLiterals } = this.#options;
     if (!liftsLiterals || parser === null) return null;
@@ -139,7 +163,7 @@ class Cache implements StatementCache {
     if (entry === undefined) {
       const statement = this.#liftedStatement(parser, space, Buffer.from(sql.subarray(start, end)));
       if (statement === null) return null;
-      entry = this.#add(space.lifted, key, { statements: [statement], unparsed: false }, false);
+      entry = this.#add(space.lifted, key, new CachedText(space, [statement], false), false);
     } else if (entry !== this.#newest) {
       this.#touch(entry);
     }
@@ -194,28 +218,32 @@ class Cache implements StatementCache {
   }
 
   #spaceOf(encoding: string, standardStrings: boolean): Space {
+    const last = this.#space;
+    if (last !== null && last.encoding === encoding && last.standardStrings === standardStrings) return last;
     const spaces = standardStrings ? this.#standardSpaces : this.#otherSpaces;
-    const known = spaces.get(encoding);
-    if (known !== undefined) return known;
-    const space: Space = { decode: decoderOf(encoding), standardStrings, entries: new Map(), lifted: new Map(), shapes: new Map() };
-    spaces.set(encoding, space);
+    let space = spaces.get(encoding);
+    if (space === undefined) {
+      const decode = decoderOf(encoding);
+      space = { encoding, decode, standardStrings, entries: new Map(), lifted: new Map(), shapes: new Map() };
+      spaces.set(encoding, space);
+    }
+    this.#space = space;
     return space;
   }
 
   /** `bytes` is the cache's own. */
-  #read(space: Space, bytes: Buffer): StatementText {
+  #read(space: Space, bytes: Buffer): CachedText {
     const lexed = this.#lexed;
     lex(bytes, 0, bytes.length, space.standardStrings, lexed);
-    if (lexed.count === 0) return { statements: [], unparsed: false };
+    if (lexed.count === 0) return new CachedText(space, [], false);
     const { parser } = this.#options;
-    if (parser === null) {
-      return { statements: lexed.overflow ? [this.#statement(bytes, null)] : this.#split(bytes, lexed, null), unparsed: false };
-    }
+    if (parser === null)
+      return new CachedText(space, lexed.overflow ? [this.#statement(bytes, null)] : this.#split(bytes, lexed, null), false);
     const facts = this.#factsOf(parser, space, bytes, lexed);
-    if (facts === null) return { statements: [this.#statement(bytes, null)], unparsed: true };
-    if (facts.length === lexed.count) return { statements: this.#split(bytes, lexed, facts), unparsed: false };
+    if (facts === null) return new CachedText(space, [this.#statement(bytes, null)], true);
+    if (facts.length === lexed.count) return new CachedText(space, this.#split(bytes, lexed, facts), false);
     // The grammar refuses the text as a whole, and so does the server.
-    return { statements: [this.#statement(bytes, facts[0] ?? null)], unparsed: false };
+    return new CachedText(space, [this.#statement(bytes, facts[0] ?? null)], false);
   }
 
   /**
@@ -264,12 +292,13 @@ class Cache implements StatementCache {
     return { id: ++this.#lastId, sql, facts, encoded: null, learnedBy: 0, notMineOf: 0, shared: false };
   }
 
-  #add(among: Map<string, Entry>, key: string, text: StatementText, provisional: boolean): Entry {
+  #add(among: Map<string, Entry>, key: string, text: CachedText, provisional: boolean): Entry {
     // The key, the bytes, the string that facts are made from.
     let bytes = ENTRY_BYTES + 3 * key.length;
     for (const { facts } of text.statements)
       bytes += STATEMENT_BYTES + NAME_BYTES * ((facts?.tables.length ?? 0) + (facts?.functions.length ?? 0));
     const entry: Entry = { among, key, text, bytes, provisional, newer: null, older: null };
+    text.entry = entry;
     among.set(key, entry);
     this.#texts++;
     this.#bytes += bytes;
@@ -285,7 +314,11 @@ class Cache implements StatementCache {
     entry.among.delete(entry.key);
     this.#texts--;
     this.#bytes -= entry.bytes;
-    for (const statement of entry.text.statements) this.#options.onForget(statement);
+    const { text } = entry;
+    for (const statement of text.statements) this.#options.onForget(statement);
+    // Whoever still has it is to ask again, and keeps none of what was known of it.
+    text.entry = null;
+    text.statements = [];
   }
 
   #touch(entry: Entry): void {
