@@ -10,11 +10,15 @@ import { type Pooler, startPooler } from "../harness/pooler.js";
 import { messages } from "../harness/wire-client.js";
 import { workerPids } from "../operations/support/worker-pids.js";
 
-type Protocol = "simple" | "extended" | "prepared";
+type Protocol = "simple" | "extended" | "prepared" | "transactions";
 
 /** Each is measured in a pooler with the others of its group. */
 const groups = [
-  { clients: 1, database: { pool_size: 1 }, scenarios: { simple: "simple", extended: "extended", prepared: "prepared" } },
+  {
+    clients: 1,
+    database: { pool_size: 1 },
+    scenarios: { simple: "simple", extended: "extended", prepared: "prepared", "of three in a transaction": "transactions" },
+  },
   {
     // All of a round fit: seven connections take sixteen statements each.
     clients: 100,
@@ -157,6 +161,7 @@ async function countOne(
 /** As pgbench sends them; the texts of simple queries differ in their literals. */
 const questions: Record<Protocol, (value: number) => Buffer> = {
   simple: (value) => messages.query(`SELECT ${value}`),
+  transactions: (value) => messages.query(["BEGIN", `SELECT ${value}`, "END"][value % 3] ?? ""),
   extended: (value) =>
     Buffer.concat([
       messages.parse({ text: "SELECT $1::int" }),

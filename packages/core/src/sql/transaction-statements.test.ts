@@ -113,3 +113,18 @@ describe("savepoints", () => {
     expect(parseRollbackTo("ROLLBACK TO a b")).toBeNull();
   });
 });
+
+describe("what comes with every transaction", () => {
+  it("is read once, and rightly however many texts there are", () => {
+    expect(parseBegin("BEGIN")).toBe(parseBegin("BEGIN"));
+    expect(parseEnd("COMMIT")).toBe(parseEnd("COMMIT"));
+    for (let round = 0; round < 2; round++) {
+      for (let n = 0; n < 200; n++) {
+        expect(parseBegin(`BEGIN READ ONLY ${" ".repeat(n)}`).readOnly).toBe(true);
+        expect(parseBegin(`BEGIN ISOLATION LEVEL ${n}`).valid).toBe(false);
+        expect(parseEnd(`COMMIT AND CHAIN${" ".repeat(n)}`)).toEqual({ chain: true });
+        expect(parseEnd(`COMMIT ${n}`)).toBeNull();
+      }
+    }
+  });
+});

@@ -1,5 +1,6 @@
 // Reads BEGIN, COMMIT, SAVEPOINT and their like, one statement's text at a time, as gram.y does. What a parser does not know in
-// full it refuses (null, or valid: false), so that the caller lets the server speak. Not for the hot path.
+// full it refuses (null, or valid: false), so that the caller lets the server speak. Reading is slow; BEGIN and COMMIT come with every
+// transaction, in the same few texts, and are read once.
 import { TokenReader, tokenize } from "./tokens.js";
 
 export type IsolationLevel = "serializable" | "repeatable read" | "read committed" | "read uncommitted";
@@ -14,6 +15,23 @@ export interface TransactionModes {
 export interface BeginStatement extends TransactionModes {
   /** False: not a BEGIN or START TRANSACTION that PostgreSQL would take. */
   readonly valid: boolean;
+}
+
+/** Texts that are kept with what they were read as. */
+const mostKept = 64;
+const longestKept = 64;
+
+function readOnce<Statement>(read: (text: string) => Statement): (text: string) => Statement {
+  const known = new Map<string, Statement>();
+  return (text) => {
+    let statement = known.get(text);
+    if (statement === undefined) {
+      statement = read(text);
+      if (known.size >= mostKept) known.clear();
+      if (text.length <= longestKept) known.set(text, statement);
+    }
+    return statement;
+  };
 }
 
 const NO_MODES: TransactionModes = { isolation: null, readOnly: null, deferrable: null };
@@ -44,7 +62,9 @@ function readModes(reader: TokenReader): TransactionModes | null {
 }
 
 /** BEGIN [WORK | TRANSACTION] modes, START TRANSACTION modes */
-export function parseBegin(text: string): BeginStatement {
+export const parseBegin = readOnce(readBegin);
+
+function readBegin(text: string): BeginStatement {
   const reader = readerOf(text);
   let modes: TransactionModes | null = null;
   if (reader?.words("start", "transaction")) {
@@ -81,7 +101,9 @@ export interface EndStatement {
 }
 
 /** COMMIT, END, ROLLBACK, ABORT [WORK | TRANSACTION] [AND [NO] CHAIN]; null for anything else. */
-export function parseEnd(text: string): EndStatement | null {
+export const parseEnd = readOnce(readEnd);
+
+function readEnd(text: string): EndStatement | null {
   const reader = readerOf(text);
   if (!reader) return null;
   if (!reader.words("commit") && !reader.words("end") && !reader.words("rollback") && !reader.words("abort")) return null;
