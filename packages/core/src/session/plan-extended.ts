@@ -17,7 +17,7 @@ import { beginsLocally, infoOf, runsLocally, trimmed } from "./local-batch.js";
 import { refuseDeallocate } from "./local-statements.js";
 import type { Session } from "./session.js";
 import { effectsOfCalls, noEffects, type ParameterValues } from "./session-effects.js";
-import { showExtended } from "./show-extended.js";
+import { severalCommands, showExtended } from "./show-extended.js";
 
 const STATEMENT = 0x53; // S
 const PORTAL = 0x50; // P
@@ -118,6 +118,8 @@ function readParse(session: Session, batch: Batch, op: Op, body: number): void {
     }
   }
   const info = registry.intern(buffer, parse, op.end, session.readingNow(), session.standardStrings);
+  // Nobody can be shown it. What stands before it in the batch is answered all the same.
+  if (info.count > 1 && session.context.router?.chain.inspects) throw severalCommands();
   op.statement = isUntouched(before, info) ? before : { name, info, told: null, standIn: null, unsent: false };
   op.before = before;
   op.global = info.global;

@@ -90,9 +90,12 @@ function statementOf(session: Session, info: StatementInfo): Statement | null {
   const { statements } = global.shown;
   if (statements.length < 2) return statements[0] ?? null;
   // The server refuses several statements. Who inspects does not rely on it to count as we do.
-  if (session.context.router?.chain.inspects)
-    throw new PoolerError("NOT_SUPPORTED", "cannot insert multiple commands into a prepared statement", { sqlstate: "42601" });
+  if (session.context.router?.chain.inspects) throw severalCommands();
   return null;
+}
+
+export function severalCommands(): PoolerError {
+  return new PoolerError("NOT_SUPPORTED", "cannot insert multiple commands into a prepared statement", { sqlstate: "42601" });
 }
 
 /** A driver prepares or describes: rewrites and intercepts count, routes do not. */
