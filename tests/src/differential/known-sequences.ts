@@ -178,15 +178,4 @@ export const knownSequences: readonly KnownSequence[] = [
       [["Query", "SELECT count(*) FROM pg_prepared_xacts"]],
     ],
   },
-  {
-    title: "several statements in a Parse are refused when what stands before it has been answered",
-    sequence: [
-      [["Parse", "", "SELECT 1"], ["Bind", "", "", []], ["Execute", "", 0], ["Parse", "", "SELECT 2; SELECT 3"], ["Sync"]],
-      [["Parse", "s1", "SELECT 4"], ["Flush"]],
-      [["Bind", "", "s1", []], ["Execute", "", 0], ["Parse", "s2", "SELECT 5; SELECT 6"], ["Execute", "", 0], ["Sync"]],
-      [["Query", "BEGIN; SELECT 7"]],
-      [["Bind", "", "s1", []], ["Execute", "", 0], ["Parse", "s2", "SELECT 5; SELECT 6"], ["Sync"]],
-      [["Query", "COMMIT"]],
-    ],
-  },
 ];

@@ -301,4 +301,10 @@ test("several statements cannot be prepared", async () => {
   expect(errorIn(await prepare(client, "two", "SELECT 1; SELECT 2"))).toMatchObject(refusal);
   expect(errorIn(await batch(client, run("SELECT 1; SELECT 2")))).toMatchObject(refusal);
   expect(errorIn(await batch(client, again({ name: "two" })))).toMatchObject({ C: "26000" });
+  // What stands before is answered first, as by PostgreSQL.
+  const answer = await batch(client, run("SELECT 7"), messages.parse({ text: "SELECT 1; SELECT 2" }), again());
+  expect(errorIn(answer)).toMatchObject(refusal);
+  const server = await direct(0);
+  expect(shortly(answer)).toBe(shortly(await batch(server, run("SELECT 7"), messages.parse({ text: "SELECT 1; SELECT 2" }), again())));
+  server.end();
 });
