@@ -9,9 +9,14 @@ try {
   checkRust();
   await installDependencies();
   await buildTypeScript();
-  await buildPlugins();
-  const { runDemo } = await import(pathToFileURL(join(root, "tools", "demo", "dist", "index.js")).href);
-  process.exitCode = await runDemo(process.argv.slice(2));
+  const { readArguments, runDemo } = await import(pathToFileURL(join(root, "tools", "demo", "dist", "index.js")).href);
+  const options = readArguments(process.argv.slice(2));
+  if (typeof options === "number") {
+    process.exitCode = options;
+  } else {
+    await buildPlugins(); // takes minutes the first time
+    process.exitCode = await runDemo(options);
+  }
 } catch (error) {
   if (!(error instanceof SetupError)) {
     throw error;

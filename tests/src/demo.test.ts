@@ -45,8 +45,9 @@ function startDemo(...args: string[]): RunningDemo {
   const temporary = mkdtempSync(join(realpathSync(tmpdir()), "demo-test-"));
   // Whom the servers run as has to pass.
   chmodSync(temporary, 0o755);
-  const script = `const { runDemo } = await import(${JSON.stringify(demoMain)});
-    process.exitCode = await runDemo(${JSON.stringify(args)});`;
+  const script = `const { readArguments, runDemo } = await import(${JSON.stringify(demoMain)});
+    const options = readArguments(${JSON.stringify(args)});
+    process.exitCode = typeof options === "number" ? options : await runDemo(options);`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
     env: { ...process.env, TMPDIR: temporary },
     stdio: ["ignore", "pipe", "pipe"],
@@ -180,6 +181,13 @@ test("the tour tells which server answered each statement, and SIGKILL leaves no
   demo.child.kill("SIGKILL");
   await demo.ended;
   await untilNothingIsLeft(demo, [...new Set(ports)]);
+});
+
+test("what is no port is said before anything is started", async () => {
+  const demo = startDemo("--port", "abc");
+  expect(await demo.ended).toBe(2);
+  expect(demo.stderr()).toMatch(/^--port abc: a port is a number from 1 to 65535\.\n\nnpm start -- \[options\]\n/);
+  expect(demo.stdout()).toBe("");
 });
 
 test("--no-replicas and --port do what they say", async () => {

@@ -12,21 +12,26 @@ import { takeTour } from "./tour.js";
 const database = "app";
 const role = "app";
 
-/** Resolves with the exit code when the demo was stopped, or could not start. */
-export async function runDemo(args: readonly string[]): Promise<number> {
-  const interruption = untilInterrupted();
+/** What was asked for; or the exit code: nothing is to be done, or nobody knows what. */
+export function readArguments(args: readonly string[]): DemoOptions | number {
   try {
     const options = parseOptions(args);
-    if (options.help) {
-      process.stdout.write(usage);
-      return 0;
-    }
+    if (!options.help) return options;
+    process.stdout.write(usage);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    say(`${error.message}\n\n${usage}`);
+    return 2;
+  }
+}
+
+/** Resolves with the exit code when the demo was stopped, or could not start. */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const interruption = untilInterrupted();
+  try {
     return await untilStopped(options, interruption);
   } catch (error) {
-    if (error instanceof UsageError) {
-      say(`${error.message}\n\n${usage}`);
-      return 2;
-    }
     if (error instanceof ClusterError) {
       say(`\n${error.message}`);
       return 1;

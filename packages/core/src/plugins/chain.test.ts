@@ -395,6 +395,17 @@ describe("learning statements", () => {
     expect(rig.ask("SELECT 1").error).toMatchObject({ failed: true, message: expect.stringContaining("too deep") });
   });
 
+  it("binds nobody at the same place of a chain that is made later, also not who learns nothing", () => {
+    const first = createRig({ a: "route" });
+    const second = createAnyRig([{ name: "a", library: puppet("route", { NO_LEARN: "1" }) }]);
+    rigs.push(second);
+    const sql = "not mine; a:forward 1 1";
+    const statement = first.statement(sql);
+    first.ask(sql);
+    second.ask("", { statement });
+    expect([callsOf(first), callsOf(second)]).toEqual([{ a: 0 }, { a: 1 }]);
+  });
+
   it("begins anew for a chain that is made later over the same statements", () => {
     const first = createRig({ a: "route" });
     const second = createRig({ a: "route" });

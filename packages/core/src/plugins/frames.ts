@@ -117,7 +117,7 @@ export class Frames {
     const block = encodeStatement(statement, { sql: !sqlFollows, fingerprint: this.#wantsFingerprint, parseTree: null });
     const made = new EncodedStatement(this, block, sqlFollows);
     statement.encoded = made;
-    statement.learnedBy = 0;
+    statement.learnedBy = statement.notMineOf = 0;
     return made;
   }
 }

@@ -66,7 +66,7 @@ function afterHeld(state: "held" | "heldSettings", command: number, text: string
       if (end === null || (command === Command.COMMIT && state === "heldSettings")) return null;
       return end.chain ? "held" : "none";
     }
-    case Command.PREPARE_TRANSACTION:
+    case Command.PREPARE_TRANSACTION: // of one that has failed: a ROLLBACK
       return "none";
     default:
       return state;

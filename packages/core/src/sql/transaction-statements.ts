@@ -27,8 +27,9 @@ function readOnce<Statement>(read: (text: string) => Statement): (text: string) 
     let statement = known.get(text);
     if (statement === undefined) {
       statement = read(text);
+      if (text.length > longestKept) return statement;
       if (known.size >= mostKept) known.clear();
-      if (text.length <= longestKept) known.set(text, statement);
+      known.set(text, statement);
     }
     return statement;
   };

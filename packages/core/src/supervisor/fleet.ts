@@ -81,6 +81,7 @@ const snapshotLimitMs = 2_000;
 const configureLimitMs = 30_000;
 /** How long a worker may take to exit after its drain should be over. */
 const exitGraceMs = 2_000;
+/** How long a reload waits for a worker that it has replaced to accept nobody any more. */
 const retireAnswerMs = 5_000;
 /** A SIGTERM that is meant for everybody reaches the supervisor within this time. */
 const groupSignalMs = 200;
