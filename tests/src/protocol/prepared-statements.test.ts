@@ -252,6 +252,30 @@ describe("settings that change how a text is read", () => {
     expect([await run(a, "t"), await run(b, "t"), await run(a, "t")]).toEqual([["public"], ["schema"], ["public"]]);
     await a.query("DROP SCHEMA prepared_path CASCADE; DROP TABLE public.here");
   });
+
+  test("types of parameters are those of the tables that search_path finds", async () => {
+    const [a, b] = await Promise.all([rig.client("one"), rig.client("one")]);
+    await a.query(`CREATE SCHEMA prepared_types; CREATE TABLE public.typed AS SELECT date '2024-01-02' AS v;
+      CREATE TABLE prepared_types.typed AS SELECT timestamp '2024-01-01 05:00' AS v`);
+    await b.query("SET search_path = prepared_types");
+    for (const client of [a, b]) await prepare(client, "t", "SELECT count(*) FROM typed WHERE v > $1");
+    // To a date the time is nothing.
+    expect([await run(a, "t", ["2024-01-01 10:00"]), await run(b, "t", ["2024-01-01 10:00"])]).toEqual([["1"], ["0"]]);
+    await a.query("DROP SCHEMA prepared_types CASCADE; DROP TABLE public.typed");
+  });
+
+  test("a schema is used by those who may, whoever prepared the text before", async () => {
+    const [a, b] = await Promise.all([rig.client("one"), rig.client("one")]);
+    await a.query(`CREATE SCHEMA prepared_closed; CREATE TABLE prepared_closed.rows AS SELECT 1 AS n;
+      CREATE ROLE prepared_outsider; GRANT SELECT ON prepared_closed.rows TO prepared_outsider`);
+    const text = "SELECT n FROM prepared_closed.rows";
+    await prepare(a, "s", text);
+    expect(await run(a, "s")).toEqual(["1"]);
+    await b.query("SET ROLE prepared_outsider");
+    b.send(parse({ name: "s", text }), bind({ statement: "s" }), execute(), sync());
+    expect(errorIn(await b.until("Z"))?.["C"]).toBe("42501");
+    await a.query("DROP SCHEMA prepared_closed CASCADE; DROP ROLE prepared_outsider");
+  });
 });
 
 test("what was prepared with Flush lives in later batches", async () => {

@@ -8,7 +8,7 @@ export interface Settings {
   readonly key: string;
   /** Lower-case name → the statement that makes the setting. */
   readonly entries: ReadonlyMap<string, string>;
-  /** Equal for settings by which a statement's text, when it is parsed, comes to mean the same. */
+  /** Equal for settings by which a statement's text, when it is parsed, comes to mean the same, and is allowed to the same. */
   readonly reading: string;
   /** Statements have time limits of the session's own. */
   readonly limitsTime: boolean;
@@ -18,10 +18,7 @@ export interface Settings {
 
 export const noSettings: Settings = { key: "", entries: new Map(), reading: "", limitsTime: false, serializable: false };
 
-/**
- * Constants are read when a statement is parsed, not when it runs. search_path is not here: PostgreSQL itself looks whether
- * it is still the one that a statement was parsed with.
- */
+/** Constants are read when a statement is parsed, not when it runs. */
 const readingNames = new Set([
   "array_nulls",
   "backslash_quote",
@@ -36,7 +33,13 @@ const readingNames = new Set([
   "xmloption",
 ]);
 
-/** Does the setting change what a statement's text means? `name` in lower case. */
+/**
+ * Those by which names are found. PostgreSQL looks for itself whether search_path is still the one that a statement was parsed with, but
+ * keeps the types of its parameters; and whether a schema may be used at all is asked when a statement is parsed, and never again.
+ */
+const namingNames = new Set(["role", "search_path", "session_authorization"]);
+
+/** Does the setting change how constants are read? `name` in lower case. */
 export function changesReading(name: string): boolean {
   return readingNames.has(name);
 }
@@ -47,7 +50,8 @@ function settingsOf(entries: ReadonlyMap<string, string>): Settings {
   const keyOf = (chosen: readonly string[]): string => chosen.map((name) => `${name}\0${entries.get(name)}`).join("\0");
   const serializable = /serializable/i.test(entries.get("default_transaction_isolation") ?? "");
   const limitsTime = names.some((name) => name.endsWith("_timeout"));
-  return { key: keyOf(names), entries, limitsTime, reading: keyOf(names.filter(changesReading)), serializable };
+  const reading = keyOf(names.filter((name) => changesReading(name) || namingNames.has(name)));
+  return { key: keyOf(names), entries, limitsTime, reading, serializable };
 }
 
 export function withSetting(settings: Settings, name: string, statement: string): Settings {
