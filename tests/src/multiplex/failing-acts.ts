@@ -14,8 +14,11 @@ export const failingActs: readonly Act[] = [
     play: async (p) => {
       const word = p.word();
       const column = `"no ${word}"`;
-      if (p.random.percent(50)) {
+      const chance = p.random.below(100);
+      if (chance < 40) {
         p.expectError(await p.ask(`SELECT ${column}`), "42703", word);
+      } else if (chance < 60) {
+        p.expectError(await p.ask(`SELECT text FROM random_known WHERE n = '${word}'`), "22P02", word);
       } else {
         p.note(`extended error ${word}`);
         p.send(...batch(`SELECT $1::text::int`, [word]));

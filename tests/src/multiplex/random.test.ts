@@ -41,6 +41,7 @@ beforeAll(async () => {
       users: { app: {}, admin: { console: "admin" } },
       databases: {
         shared: { url, pool_size: 4 * crowd, multiplex: 16, multiplex_writes: true },
+        prepared: { url, pool_size: 4 * crowd, multiplex: 16, multiplex_writes: true, multiplex_prepare: true },
         alone: { url, pool_size: 4 * crowd },
         pinned: { url, pool_size: 8 * crowd, on_session_state: "pin" },
       },
@@ -68,8 +69,13 @@ function createGround(database: string, pins: boolean): Ground {
 }
 
 test(`${clients} clients for ${seconds} s, seed ${seed}`, { timeout: (seconds + 120) * 1_000 }, async () => {
-  const grounds = [createGround("shared", false), createGround("alone", false), createGround("pinned", true)] as const;
-  const [shared, alone, pinned] = grounds;
+  const grounds = [
+    createGround("shared", false),
+    createGround("prepared", false),
+    createGround("alone", false),
+    createGround("pinned", true),
+  ] as const;
+  const [shared, prepared, alone, pinned] = grounds;
   const failures: string[] = [];
   const endAt = performance.now() + seconds * 1_000;
   const match: Match = {
@@ -80,7 +86,8 @@ test(`${clients} clients for ${seconds} s, seed ${seed}`, { timeout: (seconds + 
   };
 
   // Of seven clients, five share servers where they can.
-  const groundOf = (place: number): Ground => (place % 7 === 0 ? pinned : place % 7 === 1 ? alone : shared);
+  const order = [pinned, alone, shared, prepared, shared, prepared, prepared];
+  const groundOf = (place: number): Ground => order[place % order.length] as Ground;
   await Promise.all(Array.from({ length: clients }, (_, place) => playAt(groundOf(place), place, match)));
 
   expect(failures.slice(0, mostFailures).join("\n"), `seed ${seed}`).toBe("");
@@ -90,14 +97,16 @@ test(`${clients} clients for ${seconds} s, seed ${seed}`, { timeout: (seconds + 
   expect(match.refusals).toBeLessThan(total / 20);
 
   const console = await openConsole(pooler);
-  const multiplex = (await console.run("SHOW MULTIPLEX")).find((row) => row["database"] === "shared");
+  const multiplexed = await console.run("SHOW MULTIPLEX");
+  const counted = (name: string): number => multiplexed.reduce((sum, row) => sum + Number(row[name]), 0);
   process.stdout.write(
     `${clients} clients for ${seconds} s, seed ${seed}: ${total} acts, ${match.refusals} met no server, ` +
-      `${multiplex?.["rides"]} statements could share a server, ${multiplex?.["waits_saved"]} were sent behind others\n`,
+      `${counted("rides")} statements could share a server, ${counted("waits_saved")} were sent behind others, ${counted("prepared")} prepared for that\n`,
   );
   // Sharing is what is tested here: it must have happened, often, and no statement was what it did not seem.
-  expect(Number(multiplex?.["waits_saved"])).toBeGreaterThan(total / 100);
-  expect(multiplex?.["servers_taken_out"]).toBe("0");
+  expect(counted("waits_saved")).toBeGreaterThan(total / 100);
+  expect(counted("prepared")).toBeGreaterThan(total / 100);
+  expect(counted("servers_taken_out")).toBe(0);
   await until("all servers to be idle", async () => {
     const pools = await console.run("SHOW POOLS");
     return pools.every((pool) => pool["cl_waiting"] === "0" && pool["sv_active"] === "0" && pool["sv_tested"] === "0");

@@ -28,6 +28,20 @@ export const statementActs: readonly Act[] = [
     },
   },
   {
+    // Of few texts: where texts are prepared, they are.
+    name: "text that comes again",
+    weight: 12,
+    play: async (p) => {
+      const n = 1 + p.random.below(1_000);
+      if (p.random.percent(50)) return quiet(p.expectRows(`SELECT n FROM random_known WHERE text = 'row ${n}' AND n <> -1`, [[`${n}`]]));
+      const value = p.word();
+      p.note(`extended again ${value} ${n}`);
+      p.send(...batch("SELECT $1::text, text FROM random_known WHERE n = $2", [value, `${n}`]));
+      p.expectAnswer(await p.answer(), [[value, `row ${n}`]]);
+      return undefined;
+    },
+  },
+  {
     name: "extended",
     weight: 20,
     play: async (p) => {

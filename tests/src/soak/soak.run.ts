@@ -51,7 +51,7 @@ beforeAll(async () => {
       users: { app: { server_user: cluster.user }, admin: { console: "admin" } },
       databases: {
         exact: { url: exactUrl(), pool_size: 8 },
-        mixed: { url: rough().url, pool_size: 6, multiplex: 16, multiplex_writes: true },
+        mixed: { url: rough().url, pool_size: 6, multiplex: 16, multiplex_writes: true, multiplex_prepare: true },
         pinned: { url: rough().url, pool_size: 8, on_session_state: "pin" },
       },
     },

@@ -31,6 +31,7 @@ export const showMultiplex = showCommand<Row>({
     int4("in_flight", ({ riders }) => riders),
     numeric("rides", ({ stats }) => stats.rides),
     numeric("waits_saved", ({ stats }) => stats.ridesBehind),
+    numeric("prepared", ({ stats }) => stats.ridesPrepared),
     numeric("again", ({ stats }) => stats.ridesAgain),
     numeric("moved", ({ stats }) => stats.ridesMoved),
     numeric("servers_taken_out", ({ stats }) => stats.ridesTakenOut),

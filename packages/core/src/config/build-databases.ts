@@ -56,6 +56,11 @@ function buildMultiplex(path: KeyPath, database: FileDatabase, problems: Problem
   if (database.multiplex === 0) return null;
   if (database.pool_mode === "session")
     problems.key([...path, "multiplex"], 'nothing can be shared with pool_mode = "session"; take it out, or use pool_mode = "transaction"');
+  if (database.multiplex_prepare && database.multiplex_relations === "any")
+    problems.key(
+      [...path, "multiplex_prepare"],
+      'the columns of tables have to be known; take it out, or use multiplex_relations = "plain"',
+    );
   return {
     depth: database.multiplex,
     functions: database.multiplex_functions,
@@ -64,6 +69,7 @@ function buildMultiplex(path: KeyPath, database: FileDatabase, problems: Problem
     relations: database.multiplex_relations,
     slowMs: database.multiplex_slow,
     retryReads: database.multiplex_retry_reads,
+    prepare: database.multiplex_prepare,
   };
 }
 

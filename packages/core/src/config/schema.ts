@@ -229,6 +229,11 @@ export const databaseSchema = z.strictObject({
     description: "Reads that share a connection that breaks, and of which no byte was answered, are sent again once.",
     changeable: true,
   }),
+  multiplex_prepare: field(z.boolean().default(false), {
+    description:
+      "Texts that share servers and come again are prepared there, though the client does not prepare them, the values that simple queries compare with as parameters: PostgreSQL neither parses nor plans them each time.",
+    changeable: true,
+  }),
   url: serverUrl("The primary of a database that is not sharded; the short form of `shards`.").optional(),
   replicas: field(z.array(serverUrl("A replica.")).optional(), { description: "Replicas beside `url`.", changeable: true }),
   shards: field(z.array(shard).min(1).optional(), {

@@ -61,6 +61,8 @@ export interface MultiplexConfig {
   readonly slowMs: number;
   /** Reads of which no byte was answered when their connection broke are sent again. */
   readonly retryReads: boolean;
+  /** Texts that come again are prepared where they share servers. */
+  readonly prepare: boolean;
 }
 
 export interface DatabaseConfig {

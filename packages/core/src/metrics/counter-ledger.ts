@@ -143,6 +143,7 @@ function addPlugin(before: PluginStats, more: PluginStats): PluginStats {
 const noMultiplexStats: MultiplexStats = {
   rides: 0,
   ridesBehind: 0,
+  ridesPrepared: 0,
   ridesAgain: 0,
   ridesMoved: 0,
   ridesTakenOut: 0,

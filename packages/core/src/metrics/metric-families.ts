@@ -248,8 +248,13 @@ export const metricFamilies: readonly MetricFamily[] = [
     (stats) => stats.ridesBehind,
   ),
   perDatabase(
+    "pooler_rides_prepared_total",
+    "Those that ran as prepared statements though their clients had not prepared them.",
+    (stats) => stats.ridesPrepared,
+  ),
+  perDatabase(
     "pooler_rides_again_total",
-    "Those that were sent again: their connection was lost, or had lost their prepared statement.",
+    "Those that were sent again: their connection was lost, or they failed as prepared statements.",
     (stats) => stats.ridesAgain,
   ),
   perDatabase(

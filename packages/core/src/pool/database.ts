@@ -135,7 +135,7 @@ export class Database {
   #configureMultiplex(config: MultiplexConfig | null): void {
     if (config === null || this.config.poolMode === "session") this.multiplex = null;
     else if (JSON.stringify(config) !== JSON.stringify(this.multiplex?.config))
-      this.multiplex = new Multiplex(config, this.multiplexCounters);
+      this.multiplex = new Multiplex(config, this.multiplexCounters, this.#context.limits.maxServerStatements);
   }
 
   owns(host: HostState): boolean {

@@ -2,6 +2,7 @@
 // reloads. Knows no pools.
 import type { MultiplexConfig } from "../config/types.js";
 import { KindTable } from "../session/kind-table.js";
+import { SharedTexts } from "../session/shared-texts.js";
 
 /** Why a statement does not share a server, in the order in which it is looked for. */
 export const Refusal = {
@@ -30,6 +31,8 @@ export interface MultiplexCounters {
   rides: number;
   /** Those that were sent while others ran on the same server: they would have waited. */
   behind: number;
+  /** Those that ran as prepared statements though their clients did not prepare them. */
+  prepared: number;
   /** Sent again elsewhere: their server was lost or given up, or had lost their statement. */
   again: number;
   /** Moved to another server, away from one that took too long. */
@@ -43,14 +46,19 @@ export interface MultiplexCounters {
 export class Multiplex {
   config: MultiplexConfig;
   kinds: KindTable;
+  /** Null: nothing is prepared that clients do not prepare. */
+  texts: SharedTexts | null;
   /** Grows whenever a statement ran that may have changed the schema. */
   schema = 0;
   readonly counters: MultiplexCounters;
 
-  constructor(config: MultiplexConfig, counters: MultiplexCounters) {
+  /** `serverStatements`: as many may be prepared on a server. */
+  constructor(config: MultiplexConfig, counters: MultiplexCounters, serverStatements: number) {
     this.config = config;
     this.counters = counters;
     this.kinds = new KindTable({ functions: new Set(config.functions), never: new Set(config.never) });
+    // The other half is for what clients prepare themselves.
+    this.texts = config.prepare ? new SharedTexts(this.kinds, Math.ceil(serverStatements / 2)) : null;
   }
 
   /** Counts the reason (Refusal.*). */
@@ -62,5 +70,5 @@ export class Multiplex {
 }
 
 export function createMultiplexCounters(): MultiplexCounters {
-  return { rides: 0, behind: 0, again: 0, moved: 0, takenOut: 0, refused: Object.values(Refusal).map(() => 0) };
+  return { rides: 0, behind: 0, prepared: 0, again: 0, moved: 0, takenOut: 0, refused: Object.values(Refusal).map(() => 0) };
 }

@@ -10,10 +10,11 @@ const kindOf = (relations: readonly string[] | null, writes = false): StatementK
   return Object.create(kind, { certainty: { value: { ...kind.certainty, relations } } }) as StatementKind;
 };
 
-/** schema, name, may be read, may be written */
-type Row = readonly [string, string, "t" | "f", "t" | "f"];
+/** schema, name, may be read, may be written, what stands for its columns */
+type Row = readonly [string, string, "t" | "f", "t" | "f", columns?: string];
 
-function rowOf(values: Row): Buffer {
+function rowOf([schema, name, reads, writes, columns = ""]: Row): Buffer {
+  const values = [schema, name, reads, writes, columns];
   const out = new MessageWriter(64).begin(0x44).int16(values.length);
   for (const value of values) out.int32(value.length).bytes(Buffer.from(value));
   return out.end().toBuffer();
@@ -160,6 +161,28 @@ describe("the catalog is asked", () => {
     expect(questions(rig)).toEqual([["t"]]);
     rig.wire(0).say(answer(["public", "t", "f", "f"]));
     expect(rig.pool.allowsRides(kind)).toBe(false);
+  });
+
+  test("for the columns, too: what is told of them is another when one of them has changed, and only then", () => {
+    const rig = openRig();
+    const kind = kindOf(["t", "app.u"]);
+    const known: string[] = [];
+    const isNew = (...rows: Row[]): boolean => {
+      rig.clock.advance(10_000);
+      rig.pool.tick(rig.clock.nowMs());
+      rig.heard(0);
+      rig.wire(0).say(answer(...rows));
+      expect(rig.pool.allowsRides(kind)).toBe(true);
+      return !known.includes(kind.columns) && known.push(kind.columns) > 0;
+    };
+    // One name is wanted after the other.
+    for (let i = 0; i < 2; i++) learn(rig, kind, ["public", "t", "t", "t", "one"], ["app", "u", "t", "t", "two"]);
+    expect(rig.pool.allowsRides(kind)).toBe(true);
+    known.push(kind.columns);
+    expect(isNew(["app", "u", "t", "t", "two"], ["public", "t", "t", "t", "one"], ["other", "u", "t", "t", "x"])).toBe(false);
+    expect(isNew(["public", "t", "t", "t", "one"], ["app", "u", "t", "t", "three"])).toBe(true);
+    expect(isNew(["public", "t", "t", "t", "one"], ["app", "t", "t", "t", "one"], ["app", "u", "t", "t", "three"])).toBe(true);
+    expect(isNew(["public", "t", "t", "t", "one"], ["app", "u", "t", "t", "two"])).toBe(false);
   });
 
   test("anew when nobody wanted to know for so long: what was true then is forgotten", () => {

@@ -20,6 +20,8 @@ const mostNames = 2_000;
 interface Relation {
   readonly reads: boolean;
   readonly writes: boolean;
+  /** Equal as long as its columns are. */
+  readonly columns: string;
 }
 
 /** PostgreSQL's own names need no more; others may be of another encoding, or hold quotes. */
@@ -59,6 +61,7 @@ export class RelationCatalog {
     const { relations, writes } = kind.certainty;
     if (relations === null) return false;
     let plain = true;
+    let columns = "";
     for (const name of relations) {
       const relation = this.#known.get(name);
       if (relation === undefined) {
@@ -68,10 +71,12 @@ export class RelationCatalog {
         return false;
       }
       if (!relation.reads || (writes && !relation.writes)) plain = false;
+      columns += `${relation.columns} `;
     }
     kind.checkedBy = this;
     kind.checkedAs = this.#version;
     kind.isPlain = plain;
+    kind.columns = columns;
     return plain;
   }
 
@@ -135,11 +140,17 @@ export class RelationCatalog {
       known.set(name, {
         reads: all.length > 0 && all.every(({ reads }) => reads),
         writes: all.length > 0 && all.every(({ writes }) => writes),
+        columns: all
+          .map(({ schema, columns }) => `${schema}:${columns}`)
+          .sort()
+          .join(),
       });
     }
-    const changed =
-      known.size !== this.#known.size ||
-      [...known].some(([name, { reads, writes }]) => this.#known.get(name)?.reads !== reads || this.#known.get(name)?.writes !== writes);
+    const isOther = (name: string, { reads, writes, columns }: Relation): boolean => {
+      const before = this.#known.get(name);
+      return before?.reads !== reads || before.writes !== writes || before.columns !== columns;
+    };
+    const changed = known.size !== this.#known.size || [...known].some(([name, relation]) => isOther(name, relation));
     this.#known = known;
     if (changed) this.#version++;
   }
@@ -150,6 +161,7 @@ interface CatalogRow {
   readonly relation: string;
   readonly reads: boolean;
   readonly writes: boolean;
+  readonly columns: string;
 }
 
 /** Waits for a server, asks, and lets it go. */
@@ -225,7 +237,10 @@ function questionText(names: readonly string[]): string {
   AND NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class k ON k.oid = t.relid WHERE k.relkind = 'f'),
   NOT c.relhasrules AND NOT c.relhastriggers
   AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = c.oid AND (k.relhasrules OR k.relhastriggers))
-  AND NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class k ON k.oid = t.relid WHERE k.relhasrules OR k.relhastriggers)
+  AND NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class k ON k.oid = t.relid WHERE k.relhasrules OR k.relhastriggers),
+  (SELECT md5(string_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attcollation,
+    (SELECT string_agg(e.enumlabel, ' ' ORDER BY e.oid) FROM pg_enum e WHERE e.enumtypid = a.atttypid)), ',' ORDER BY a.attnum))
+    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind NOT IN ('i','I','S','c','t') AND c.relname IN (${list}); COMMIT`;
 }
@@ -242,8 +257,8 @@ function rowsOf(answer: Buffer): CatalogRow[] {
       values.push(length < 0 ? "" : answer.toString("latin1", from + 4, from + 4 + length));
       from += 4 + Math.max(length, 0);
     }
-    const [schema = "", relation = "", reads, writes] = values;
-    rows.push({ schema, relation, reads: reads === "t", writes: reads === "t" && writes === "t" });
+    const [schema = "", relation = "", reads, writes, columns = ""] = values;
+    rows.push({ schema, relation, reads: reads === "t", writes: reads === "t" && writes === "t", columns });
   }
   return rows;
 }

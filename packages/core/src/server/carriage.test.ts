@@ -1,7 +1,11 @@
 // Statements of several clients on one server: each answer reaches the one who asked, and what goes wrong goes wrong for those it must.
 import { describe, expect, test } from "vitest";
 import { createRidingRig, knownKind, type RidingRig, says, TestRider, unknownKind } from "../../fixtures/riding-rig.js";
+import { Frontend } from "../protocol/codes.js";
+import type { MessageWriter } from "../protocol/message-writer.js";
 import { noSettings, withSetting } from "../session/settings.js";
+import { Expect, Hide } from "./reply-queue.js";
+import type { Server } from "./server.js";
 
 /** Statements on one server, the first at the head. */
 function behindOneAnother(...statements: (string | { readonly writes: string })[]): RidingRig & { readonly riders: TestRider[] } {
@@ -60,6 +64,36 @@ describe("answers", () => {
     expect(first.shown).toBe("");
     expect(riders[2]?.shown).toContain("three");
     expect(counters.takenOut).toBe(0);
+  });
+
+  test("of which the server has something to say while it prepares it: it runs again by itself, and nothing of this try is shown", () => {
+    const notice = Buffer.from("N\0\0\0\x14SNOTICE\0Mhello\0\0", "latin1");
+    const bare = (type: string): Buffer => Buffer.from([type.charCodeAt(0), 0, 0, 0, 4]);
+    const rest = Buffer.concat([bare("2"), says.row("one"), says.complete, says.ready()]);
+    for (const said of [
+      [notice, bare("1"), rest],
+      [bare("1"), notice, rest],
+      [bare("1"), notice, says.error("22012", "division by zero"), says.ready()],
+    ]) {
+      const whole = Buffer.concat([...said, says.answer("two")]);
+      for (let cut = 0; cut < whole.length; cut++) {
+        const rig = createRidingRig();
+        const [first, second] = [rig.ride("1"), rig.ride("2")];
+        Object.assign(first, {
+          onNotice: () => true,
+          board(server: Server, out: MessageWriter): void {
+            for (const kind of [Expect.PARSE, Expect.BIND]) server.replies.push(kind, Hide.ALL);
+            for (const kind of [Expect.EXECUTE, Expect.SYNC]) server.replies.push(kind);
+            out.begin(Frontend.SYNC).end();
+          },
+        });
+        rig.turn();
+        rig.wire(0).say(whole.subarray(0, cut));
+        rig.wire(0).say(whole.subarray(cut));
+        expect([first.shown, first.events]).toEqual(["", ["again"]]);
+        expect([second.shown.includes("two"), second.events]).toEqual([true, ["answered I"]]);
+      }
+    }
   });
 });
 

@@ -56,6 +56,8 @@ export interface Rider {
   statementName(global: string): string | null;
   /** Does the error say that a prepared statement of it is of no use on this server? Then it is prepared anew next time. */
   markStale(server: Server, error: ReadError): boolean;
+  /** The server has something to say of its statement while it is prepared or bound. True: it is to run once more, as it came. */
+  onNotice?(): boolean;
 }
 
 export interface CarriageOwner {
@@ -312,6 +314,12 @@ export class Carriage implements Lessee {
   runsAgain(error: ReadError): boolean {
     const rider = this.head;
     if (rider === null || !rider.markStale(this.server, error) || this.server.visible) return false;
+    this.#again = true;
+    return true;
+  }
+
+  noticed(): boolean {
+    if (this.head?.onNotice?.() !== true || this.server.visible) return false;
     this.#again = true;
     return true;
   }

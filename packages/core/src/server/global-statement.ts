@@ -2,6 +2,7 @@
 // by all clients. A server prepares it when it is first used there.
 import { Frontend } from "../protocol/codes.js";
 import { MessageWriter } from "../protocol/message-writer.js";
+import type { SharedText } from "../session/shared-texts.js";
 import type { StatementText } from "../sql/statement.js";
 import type { StatementKind } from "./statement-kind.js";
 
@@ -22,6 +23,8 @@ export interface GlobalStatement {
   kindBy: object | null;
   /** As plugins were shown it last. */
   shown: StatementText | null;
+  /** For those who bring the text along each time and share servers: as the table of such texts has it that was asked last. */
+  shared: SharedText | null;
 }
 
 let lastNumber = 0;
@@ -45,6 +48,7 @@ export function createGlobalStatement(sql: Buffer, typeOids: readonly number[], 
     kind: null,
     kindBy: null,
     shown: null,
+    shared: null,
   };
 }
 
@@ -94,6 +98,11 @@ export class PreparedStatements {
     if (entry === undefined || entry.state === "stale") return false;
     this.#touch(entry);
     return true;
+  }
+
+  /** Has its ParseComplete come? */
+  knows(statement: GlobalStatement): boolean {
+    return this.#entries.get(statement)?.state === "prepared";
   }
 
   /** Its Parse is about to be sent. True: what the server has under the name must be closed before. */

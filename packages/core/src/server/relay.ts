@@ -20,6 +20,8 @@ export interface RelayTarget {
   onReady(status: number): void;
   /** A whole ErrorResponse [start, end): will what it answers be sent once more? Then the client sees nothing of this try. */
   runsAgain(buffer: Buffer, start: number, end: number): boolean;
+  /** A notice comes of a Parse or Bind. True: the client sees nothing of this try, as runsAgain() has it. */
+  onNotice?(): boolean;
   /**
    * A whole ErrorResponse [start, end), header included. Answers what the client gets: the same bytes (true), or nothing
    * because the target deals with it (false).
@@ -275,6 +277,10 @@ export class Relay {
     if (this.#description !== null) this.#deliverDescription();
     switch (type) {
       case Backend.NOTICE_RESPONSE:
+        if ((queue.headKind === Expect.PARSE || queue.headKind === Expect.BIND) && this.#target.onNotice?.() === true) {
+          queue.hideUnit();
+          return false;
+        }
         return !queue.empty && (queue.headHide & Hide.ALL) === 0;
       case Backend.NOTIFICATION_RESPONSE:
         return this.#target.passesNotifications;

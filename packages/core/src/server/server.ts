@@ -48,6 +48,8 @@ export interface Lessee {
   readonly hidesParameters?: boolean;
   /** Only whoever shares the server: an error came whose statement is sent again from elsewhere; its ReadyForQuery follows. */
   runsAgain?(error: ReadError): boolean;
+  /** A notice came of a statement that is being prepared or bound. True: the statement is sent again, as runsAgain() has it. */
+  noticed?(): boolean;
 }
 
 export interface ServerOwner {
@@ -366,6 +368,10 @@ export class Server implements WireReader, RelayTarget {
     if (!this.retry.considers(this, error) && this.lessee?.runsAgain?.(error) !== true) return false;
     this.unnamed = null;
     return true;
+  }
+
+  onNotice(): boolean {
+    return this.lessee?.noticed?.() === true;
   }
 
   onError(buffer: Buffer, start: number, end: number, hidden: boolean): boolean {

@@ -22,6 +22,8 @@ export class StatementKind {
   checkedAs = 0;
   /** What came of it. */
   isPlain = false;
+  /** The columns of its relations then: equal as long as they are. */
+  columns = "";
   #runs = 0;
   #slow = 0;
   #large = 0;

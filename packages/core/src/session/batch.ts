@@ -18,6 +18,7 @@ import { inboxBytes } from "./intake.js";
 import type { LocalPortal } from "./local-portal.js";
 import type { MessageMemory } from "./message-memory.js";
 import { noEffects, type SessionEffect } from "./session-effects.js";
+import type { SharedText } from "./shared-texts.js";
 
 export interface ReplacedParameters {
   readonly values: readonly (Buffer | null)[];
@@ -122,6 +123,14 @@ export class Batch {
   answers: ChainAnswers | null = null;
   /** It may share a server with others. */
   kind: StatementKind | null = null;
+  /** Its text has come before and is prepared where it shares a server, though the client does not ask for that. */
+  text: SharedText | null = null;
+  /** ... as this, on the server that it shares. */
+  preparedAs: GlobalStatement | null = null;
+  /** ... which it was the first to need: its Parse went with the batch. */
+  preparedHere = false;
+  /** Of a simple query whose text is prepared: where each value begins and ends behind the start of the batch, and its type. */
+  values: Int32Array | null = null;
   /** Tables may be others afterwards. */
   changesSchema = false;
   /** Whether it may share was asked. */
@@ -162,6 +171,8 @@ export class Batch {
     this.shown = false;
     this.answers = null;
     this.kind = null;
+    this.text = null;
+    this.preparedAs = null;
     this.changesSchema = false;
     this.judged = false;
     this.rode = false;

@@ -20,7 +20,7 @@ import type { Session } from "./session.js";
 
 const STATEMENT = 0x53; // S
 const PORTAL = 0x50; // P
-const parseComplete = Buffer.from([Backend.PARSE_COMPLETE, 0, 0, 0, 4]);
+export const parseComplete = Buffer.from([Backend.PARSE_COMPLETE, 0, 0, 0, 4]);
 const closeComplete = Buffer.from([Backend.CLOSE_COMPLETE, 0, 0, 0, 4]);
 const nothing = Buffer.alloc(0);
 

@@ -9,7 +9,10 @@ import { MessageWriter } from "../protocol/message-writer.js";
 import { createGlobalStatement, type GlobalStatement } from "../server/global-statement.js";
 import type { Server } from "../server/server.js";
 import { Batch } from "./batch.js";
+import { KindTable } from "./kind-table.js";
 import { boardBatch, markStale } from "./ride-messages.js";
+import { noSettings } from "./settings.js";
+import { SharedTexts } from "./shared-texts.js";
 
 const stale: ReadError = { severity: "ERROR", sqlstate: "26000", message: 'prepared statement "pooler_1" does not exist' };
 const bare = (type: number): Buffer => Buffer.from([type, 0, 0, 0, 4]);
@@ -123,4 +126,83 @@ test("any other error says nothing of the statement", () => {
   out.reset();
   boardBatch(batch, server, out);
   expect(letters(out.toBuffer())).toBe("BES");
+});
+
+/** A simple query whose text is known, and so prepared. */
+function queryOf(texts: SharedTexts, sql: string): Batch {
+  const batch = new Batch();
+  const buffer = Buffer.from(`    Q....${sql}\0`);
+  batch.begin(buffer, 4, buffer.length);
+  batch.simple = true;
+  for (let i = 0; i < 2; i++) texts.findQuery(batch, 9, buffer.length - 1, noSettings.reading);
+  return batch;
+}
+
+const newTexts = (): SharedTexts => new SharedTexts(new KindTable({ functions: new Set(), never: new Set() }), 10);
+const described = Buffer.from([Backend.ROW_DESCRIPTION, 0, 0, 0, 6, 0, 0]);
+const rows = Buffer.concat([bare(Backend.BIND_COMPLETE), described, says.row("one"), says.complete, says.ready()]);
+
+test("a simple query whose text came before is prepared once, run with its values, and answered as a simple query", () => {
+  const { server, wire, shown } = lentServer();
+  const texts = newTexts();
+  const out = new MessageWriter(256);
+  boardBatch(queryOf(texts, "SELECT a FROM t WHERE b = 'it''s' AND c > 7"), server, out);
+  boardBatch(queryOf(texts, "SELECT a FROM t WHERE b = '' AND c > 12"), server, out);
+  const sent = out.toBuffer();
+  expect(letters(sent)).toBe("PBDESBDES");
+  expect(sent.latin1Slice()).toContain("SELECT a FROM t WHERE b = $1 AND c > $2\0\0\x02\0\0\0\0\0\0\0\x17");
+  expect(sent.latin1Slice()).toContain("\0\0\0\x02\0\0\0\x04it's\0\0\0\x017\0\0");
+  expect(sent.latin1Slice()).toContain("\0\0\0\x02\0\0\0\0\0\0\0\x0212\0\0");
+  wire.say(Buffer.concat([parsed, rows, rows]));
+  expect([shown(), server.replies.empty]).toEqual(["TDCZTDCZ", true]);
+});
+
+test.each<[string, string, string]>([
+  ["while it was prepared: it is not to be prepared again", "", "Q"],
+  ["with its values: it is prepared anew", "1", "CPBDES"],
+  ["with a statement that was there before: it is prepared anew", "before", "CPBDES"],
+])("a simple query that failed runs again as it came; %s", (_, succeeded, next) => {
+  const { server, wire } = lentServer();
+  const texts = newTexts();
+  const out = new MessageWriter(256);
+  const batch = queryOf(texts, "SELECT a FROM t WHERE b = 1");
+  if (succeeded === "before") {
+    boardBatch(queryOf(texts, "SELECT a FROM t WHERE b = 2"), server, out);
+    server.beginUnit(1);
+    wire.say(Buffer.concat([parsed, rows]));
+  }
+  server.beginUnit(1);
+  boardBatch(batch, server, out);
+  if (succeeded === "1") wire.say(parsed);
+  expect(markStale(batch, server, { ...stale, sqlstate: "42803" })).toBe(true);
+  out.reset();
+  boardBatch(queryOf(texts, "SELECT a FROM t WHERE b = 3"), server, out);
+  expect(letters(out.toBuffer())).toBe(next);
+});
+
+test("a simple query of which something was shown does not run again", () => {
+  const { server, wire } = lentServer();
+  const texts = newTexts();
+  const out = new MessageWriter(256);
+  const batch = queryOf(texts, "SELECT a FROM t WHERE b = 1");
+  boardBatch(batch, server, out);
+  server.beginUnit(1);
+  wire.say(Buffer.concat([parsed, bare(Backend.BIND_COMPLETE), described, says.row("one")]));
+  expect(markStale(batch, server, { ...stale, sqlstate: "22012" })).toBe(false);
+});
+
+test.each([
+  ["ERROR", "57014"],
+  ["ERROR", "53200"],
+  ["ERROR", "40P01"],
+  ["ERROR", "55P03"],
+  ["FATAL", "XX000"],
+])("an error that has nothing to do with being prepared is the client's: %s %s", (severity, sqlstate) => {
+  const { server, wire } = lentServer();
+  const out = new MessageWriter(256);
+  const batch = queryOf(newTexts(), "SELECT a FROM t WHERE b = 1");
+  server.beginUnit(1);
+  boardBatch(batch, server, out);
+  wire.say(parsed);
+  expect(markStale(batch, server, { ...stale, severity, sqlstate })).toBe(false);
 });

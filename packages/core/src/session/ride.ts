@@ -13,6 +13,7 @@ import type { StatementKind } from "../server/statement-kind.js";
 import { Doubt } from "../sql/certain.js";
 import type { Batch, Op } from "./batch.js";
 import type { BatchRunner } from "./batch-runner.js";
+import { parseComplete } from "./dispatch.js";
 import { boardBatch, markStale } from "./ride-messages.js";
 import type { Session } from "./session.js";
 import { noSettings, type Settings } from "./settings.js";
@@ -22,15 +23,25 @@ export function findKind(session: Session, batch: Batch, multiplex: Multiplex): 
   if (session.pinned || session.held !== null || !session.standardStrings || !hasPlainEncoding(session))
     return multiplex.refuse(Refusal.SESSION);
   if (session.settings.limitsTime) return multiplex.refuse(Refusal.TIMEOUT);
-  const kind = batch.simple
-    ? multiplex.kinds.find(batch.buffer, batch.start + HEADER_BYTES, batch.end - 1)
-    : extendedKind(session, batch, multiplex);
+  const kind = batch.simple ? queryKind(session, batch, multiplex) : extendedKind(session, batch, multiplex);
   if (kind === null) return multiplex.refuse(Refusal.BATCH);
   const { certainty } = kind;
   if (certainty.doubt !== Doubt.NONE) return multiplex.refuse(refusalOf[certainty.doubt] as number);
   if (certainty.writes && !multiplex.config.writes) return multiplex.refuse(Refusal.WRITE);
   if (kind.runsAlone) multiplex.refuse(kind.isUnknown ? Refusal.UNKNOWN : kind.isSlow ? Refusal.SLOW : Refusal.LARGE);
   return kind;
+}
+
+function queryKind(session: Session, batch: Batch, { kinds, texts }: Multiplex): StatementKind {
+  const start = batch.start + HEADER_BYTES;
+  const end = batch.end - 1;
+  const text = texts === null || speaksOfParameters(session.settings) ? null : texts.findQuery(batch, start, end, session.settings.reading);
+  return text === null ? kinds.find(batch.buffer, start, end) : text.kind;
+}
+
+/** What the client hears has more in it, or less, than what another client has had prepared. */
+function speaksOfParameters({ entries }: Settings): boolean {
+  return entries.size > 0 && (entries.has("log_parameter_max_length_on_error") || entries.has("client_min_messages"));
 }
 
 const refusalOf: readonly number[] = [Refusal.KIND, Refusal.KIND, Refusal.INTO, Refusal.LOCKS, Refusal.FUNCTION, Refusal.EXCLUDED];
@@ -77,6 +88,8 @@ function extendedKind(session: Session, batch: Batch, multiplex: Multiplex): Sta
     global.kindBy = multiplex.kinds;
     global.kind = multiplex.kinds.find(global.sql, 0, global.sql.length);
   }
+  if (parsed !== null && multiplex.texts !== null && !speaksOfParameters(session.settings))
+    batch.text = multiplex.texts.findStatement(global, global.kind);
   return global.kind;
 }
 
@@ -110,6 +123,8 @@ export class Ride implements WaitingRider {
   #batch: Batch | null = null;
   #pool: HostPool | null = null;
   #boardedAtMs = 0;
+  /** The client is owed the answer to a Parse that the server has not got. */
+  #owesParse = false;
 
   /** `batch` keeps its own bytes. */
   begin(runner: BatchRunner, batch: Batch, pool: HostPool): void {
@@ -120,6 +135,7 @@ export class Ride implements WaitingRider {
     this.#settings = runner.session.settings;
     this.#pool = pool;
     this.cancelWanted = false;
+    this.#owesParse = false;
   }
 
   get kind(): StatementKind {
@@ -169,11 +185,18 @@ export class Ride implements WaitingRider {
   }
 
   board(server: Server, out: MessageWriter): void {
-    boardBatch(this.#batch as Batch, server, out);
+    const batch = this.#batch as Batch;
+    this.#owesParse = boardBatch(batch, server, out);
+    if (batch.preparedAs !== null) (this.#session as Session).database.multiplexCounters.prepared++;
   }
 
   deliver(buffer: Buffer, start: number, end: number): boolean {
-    return (this.#session as Session).deliver(buffer, start, end);
+    const session = this.#session as Session;
+    if (!this.#owesParse) return session.deliver(buffer, start, end);
+    this.#owesParse = false;
+    const { reply } = session.context;
+    reply.reset().bytes(parseComplete).bytes(buffer, start, end);
+    return session.deliver(reply.buffer, 0, reply.length);
   }
 
   onAnswered(status: number, failed: boolean, nowMs: number): void {
@@ -221,11 +244,18 @@ export class Ride implements WaitingRider {
   }
 
   statementName(global: string): string | null {
-    return this.#session?.statementName(global) ?? null;
+    return this.#batch?.preparedAs?.name === global ? "" : (this.#session?.statementName(global) ?? null);
   }
 
   markStale(server: Server, error: ReadError): boolean {
     return markStale(this.#batch as Batch, server, error);
+  }
+
+  onNotice(): boolean {
+    const { preparedAs, text, simple } = this.#batch as Batch;
+    if (preparedAs === null || text === null) return false;
+    text.refused = true;
+    return simple;
   }
 
   // --- The client

@@ -236,7 +236,7 @@ const QUOTE = 0x27;
 const Oid = { INT8: 20, INT4: 23, UNKNOWN: 705, NUMERIC: 1700 } as const;
 
 /** As make_const() has it, but for the sign: of the numbers beyond int4 those with up to 18 digits are an int8. */
-function typeOidOf(kind: number, digits: number): number {
+export function typeOidOf(kind: number, digits: number): number {
   switch (kind) {
     case LiteralKind.INTEGER:
       return Oid.INT4;
@@ -266,7 +266,7 @@ function skipNumber(buffer: Buffer, from: number, end: number): number {
 }
 
 /** 0: written in another way than plain digits, with or without a point. */
-function kindOfNumber(buffer: Buffer, from: number, to: number): number {
+export function kindOfNumber(buffer: Buffer, from: number, to: number): number {
   let point = -1;
   for (let i = from; i < to; i++) {
     const byte = buffer[i] as number;

@@ -188,6 +188,7 @@ export interface PoolSnapshot {
 export interface MultiplexStats {
   readonly rides: number;
   readonly ridesBehind: number;
+  readonly ridesPrepared: number;
   readonly ridesAgain: number;
   readonly ridesMoved: number;
   readonly ridesTakenOut: number;

@@ -174,11 +174,12 @@ function statsOf(database: Database): DatabaseStats {
   };
 }
 
-function multiplexStatsOf({ rides, behind, again, moved, takenOut, refused }: MultiplexCounters): MultiplexStats {
+function multiplexStatsOf({ rides, behind, prepared, again, moved, takenOut, refused }: MultiplexCounters): MultiplexStats {
   const count = (reason: number): number => refused[reason] ?? 0;
   return {
     rides,
     ridesBehind: behind,
+    ridesPrepared: prepared,
     ridesAgain: again,
     ridesMoved: moved,
     ridesTakenOut: takenOut,
