@@ -5,7 +5,7 @@ import { peerLabel } from "./table.js";
 
 const chartedScenarios = ["select-only", "select-one", "tls"];
 /** The same colours in all charts. */
-const colourOrder = ["pgbouncer", "pooler", "pooler-multiplex", "direct", "pooler-plugins", "pooler-streams"];
+const colourOrder = ["pgbouncer", "pooler", "pooler-multiplex-prepare", "direct", "pooler-multiplex", "pooler-plugins", "pooler-streams"];
 const figures = [
   { title: "transactions a second", of: (row: Row) => row.tps, isLogarithmic: false },
   { title: "CPU µs a query", of: (row: Row) => row.cpuUsPerQuery, isLogarithmic: false },

@@ -42,7 +42,7 @@ export type BenchCommand =
 
 const allProtocols: readonly Protocol[] = ["simple", "extended", "prepared"];
 const engines = ["auto", "streams", "sockets"];
-const peerNames = ["direct", "pgbouncer", "pooler", "pooler-multiplex", "pooler-plugins"];
+const peerNames = ["direct", "pgbouncer", "pooler", "pooler-multiplex", "pooler-multiplex-prepare", "pooler-plugins"];
 
 export interface Output {
   out(text: string): void;
@@ -113,7 +113,11 @@ function createProgram(scenarioNames: readonly string[], output: Output): Comman
     .option("--rounds <number>", "7, or 3 with --quick", wholeNumber(1, 1000))
     .option("--seconds <number>", "counted in each measurement: 5, or 3 with --quick", wholeNumber(1, 3600))
     .addOption(new Option("--pool-size <number>", "server connections of each pooler").default(10).argParser(wholeNumber(1, 1000)))
-    .addOption(new Option("--multiplex-pool-size <number>", "those of pooler-multiplex").default(4).argParser(wholeNumber(1, 1000)))
+    .addOption(
+      new Option("--multiplex-pool-size <number>", "those of pooler-multiplex and pooler-multiplex-prepare")
+        .default(4)
+        .argParser(wholeNumber(1, 1000)),
+    )
     .addOption(new Option("--scale <number>", "of pgbench's tables").default(10).argParser(wholeNumber(1, 10_000)))
     .addOption(new Option("--idle-clients <number>", "in the scenario memory").default(10_000).argParser(wholeNumber(1, 100_000)))
     .option("--max-minutes <number>", "begin no round that would end later (14 with --quick)", wholeNumber(1, 10_000))
@@ -144,7 +148,7 @@ function toOptions(values: RawOptions, program: Command): BenchOptions {
   }
   return {
     scenarios: values.scenario ?? (isQuick ? ["select-only"] : []),
-    peers: values.peers ?? (isQuick ? ["direct", "pgbouncer", "pooler", "pooler-multiplex", ...named] : []),
+    peers: values.peers ?? (isQuick ? ["direct", "pgbouncer", "pooler", "pooler-multiplex", "pooler-multiplex-prepare", ...named] : []),
     clients: values.clients ?? (isQuick ? [16, 100, 500] : []),
     protocols: values.protocols ?? [],
     workers: values.workers ?? (isQuick ? [1] : [1, 2]),

@@ -54,13 +54,15 @@ function variants({ workers, io, poolSize, multiplexPoolSize, peers }: BenchOpti
         ? workers.map((count) => ({ name: "pooler", io: engine, poolSize, workers: count }))
         : single.map((count) => ({ name: `pooler-${engine}`, io: engine, poolSize, workers: count })),
     ),
-    ...workers.map((count) => ({
-      name: "pooler-multiplex",
-      io: "auto",
-      poolSize: multiplexPoolSize,
-      multiplex: multiplexDepth,
-      workers: count,
-    })),
+    ...[false, true].flatMap((prepare) =>
+      workers.map((count) => ({
+        name: prepare ? "pooler-multiplex-prepare" : "pooler-multiplex",
+        io: "auto",
+        poolSize: multiplexPoolSize,
+        multiplex: { depth: multiplexDepth, prepare },
+        workers: count,
+      })),
+    ),
     ...single.map((count) => ({ name: "pooler-plugins", io: "auto", poolSize, hasPlugins: true, workers: count })),
   ];
 }

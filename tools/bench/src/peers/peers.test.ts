@@ -50,7 +50,10 @@ describe("this pooler", () => {
   test("gets workers, engine, pool and multiplexing of its variant", () => {
     expect(poolerToml(6000, variant, plainSetup, grounds)).toContain('workers = 2\nio = "auto"\n');
     expect(poolerToml(6000, variant, plainSetup, grounds)).not.toContain("multiplex");
-    expect(poolerToml(6000, { ...variant, poolSize: 4, multiplex: 16 }, plainSetup, grounds)).toContain("pool_size = 4\nmultiplex = 16\n");
+    const multiplexed = (prepare: boolean): string =>
+      poolerToml(6000, { ...variant, poolSize: 4, multiplex: { depth: 16, prepare } }, plainSetup, grounds);
+    expect(multiplexed(false)).toContain("pool_size = 4\nmultiplex = 16\n");
+    expect([multiplexed(false), multiplexed(true)].map((toml) => toml.includes("multiplex_prepare = true\n"))).toEqual([false, true]);
     expect(poolerToml(6000, { ...variant, hasPlugins: true }, plainSetup, grounds).match(/\[\[plugins\]\]/g)).toHaveLength(2);
   });
 

@@ -17,8 +17,8 @@ export interface PoolerVariant {
   readonly workers: number;
   readonly io: string;
   readonly poolSize: number;
-  /** Statements that may be on the way on one server connection; undefined leaves the setting out. */
-  readonly multiplex?: number;
+  /** Statements that may be on the way on one server connection, and whether they are prepared there; undefined: no multiplexing. */
+  readonly multiplex?: { readonly depth: number; readonly prepare: boolean };
   /** With read-write-split and hash-sharding in front of one shard. */
   readonly hasPlugins?: boolean;
 }
@@ -91,7 +91,8 @@ export function poolerToml(
     `[databases.${name}]`,
     `url = "${url}"`,
     `pool_size = ${variant.poolSize}`,
-    ...(variant.multiplex === undefined ? [] : [`multiplex = ${variant.multiplex}`]),
+    ...(variant.multiplex === undefined ? [] : [`multiplex = ${variant.multiplex.depth}`]),
+    ...(variant.multiplex?.prepare === true ? ["multiplex_prepare = true"] : []),
   ]);
   const tls =
     setup.tls && certificate !== undefined
