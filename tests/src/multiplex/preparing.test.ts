@@ -291,6 +291,13 @@ describe("clients with other settings", () => {
     await a.query("DROP SCHEMA prepared_kept CASCADE; DROP ROLE prepared_stranger");
   });
 
+  test("have simple queries as they are, where the end of a transaction may fail", async () => {
+    const client = await rig.client("app", { default_transaction_isolation: "serializable" });
+    const before = await prepared();
+    for (let i = 0; i < 6; i++) await client.query("SELECT word FROM prepared_rows WHERE id = 3");
+    expect(await prepared()).toBe(before);
+  });
+
   test("are told what is odd about their text each time, or not at all", async () => {
     const [a, b] = await Promise.all([rig.client("app"), rig.client("app", { client_min_messages: "error" })]);
     for (const what of ["to_tsquery('english', 'the')::text", "'1 day'::interval(9)"]) {

@@ -32,10 +32,12 @@ export function findKind(session: Session, batch: Batch, multiplex: Multiplex): 
   return kind;
 }
 
-function queryKind(session: Session, batch: Batch, { kinds, texts }: Multiplex): StatementKind {
+function queryKind({ settings }: Session, batch: Batch, { kinds, texts }: Multiplex): StatementKind {
   const start = batch.start + HEADER_BYTES;
   const end = batch.end - 1;
-  const text = texts === null || speaksOfParameters(session.settings) ? null : texts.findQuery(batch, start, end, session.settings.reading);
+  // Serializable: what fails at its end would have told that it is complete, where a simple query has not.
+  const mayPrepare = texts !== null && !settings.serializable && !speaksOfParameters(settings);
+  const text = mayPrepare ? texts.findQuery(batch, start, end, settings.reading) : null;
   return text === null ? kinds.find(batch.buffer, start, end) : text.kind;
 }
 
