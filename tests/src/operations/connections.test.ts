@@ -63,10 +63,10 @@ describe.runIf(expectedIo === "sockets")("three workers", () => {
     const victim = pooler.log.find(({ event, worker }) => event === "worker ready" && worker === 1)?.["pid"];
     process.kill(Number(victim), "SIGKILL");
     await pooler.untilLog(({ event }) => event === "worker ready", from);
-    // One after the other: each goes where there are fewest.
+    // One after the other: each goes where there are fewest, unless that worker has no processor just then.
     for (let i = 0; i < 30; i++) clients.push(await login(pooler));
     const after = await spread();
-    expect(after[0]).toBeGreaterThan(25);
-    expect(after.slice(1).reduce((sum, count) => sum + count, 0)).toBeLessThan(5 + (before[1] ?? 0) + (before[2] ?? 0));
+    expect(after[0]).toBeGreaterThan(20);
+    expect(after.slice(1).reduce((sum, count) => sum + count, 0)).toBeLessThan(10 + (before[1] ?? 0) + (before[2] ?? 0));
   });
 });
