@@ -148,7 +148,7 @@ function toOptions(values: RawOptions, program: Command): BenchOptions {
   }
   return {
     scenarios: values.scenario ?? (isQuick ? ["select-only"] : []),
-    peers: values.peers ?? (isQuick ? ["direct", "pgbouncer", "pooler", "pooler-multiplex", "pooler-multiplex-prepare", ...named] : []),
+    peers: values.peers ?? (isQuick ? ["direct", "pgbouncer", "pooler", "pooler-multiplex", ...named] : []),
     clients: values.clients ?? (isQuick ? [16, 100, 500] : []),
     protocols: values.protocols ?? [],
     workers: values.workers ?? (isQuick ? [1] : [1, 2]),

@@ -16,7 +16,7 @@ export function boardBatch(batch: Batch, server: Server, out: MessageWriter): bo
   server.unnamed = null;
   batch.preparedAs = batch.text?.refused === false ? batch.text.statement : null;
   batch.preparedHere = false;
-  const global = batch.preparedAs ?? globalOf(batch);
+  const global = batch.preparedAs ?? (batch.simple ? null : globalOf(batch));
   if (global === null) {
     server.replies.push(batch.simple ? Expect.QUERY : Expect.UNTIL_READY);
     out.bytes(batch.buffer, batch.start, batch.end);
@@ -116,7 +116,6 @@ function expectOf(op: Op): number {
 
 /** The named statement that the batch runs; null: it brings its own. */
 function globalOf(batch: Batch): GlobalStatement | null {
-  if (batch.simple) return null;
   const first = batch.ops[0] as Op;
   return first.type === Frontend.BIND ? first.global : null;
 }
@@ -143,7 +142,7 @@ export function markStale(batch: Batch, server: Server, { severity, sqlstate, me
     if (!valueTroubles.has(sqlstate)) server.prepared.markStale(preparedAs);
     return true;
   }
-  const global = globalOf(batch);
+  const global = batch.simple ? null : globalOf(batch);
   if (global === null) return false;
   if (sqlstate !== "26000" && !(sqlstate === "0A000" && message.includes("cached plan must not change result type"))) return false;
   server.prepared.markStale(global);
